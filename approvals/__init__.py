@@ -1,0 +1,1 @@
+"""Rules choose a chain, people decide, the decision is bound to what was decided."""

@@ -1,0 +1,126 @@
+"""The settings: read once from the environment, all faults together, no secret with a default."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+KEY_BYTES = 32
+SECRET_KEY_LENGTH_MIN = 32
+
+
+class ConfigurationError(ValueError):
+    """Everything wrong with the environment, one line a fault; no value of a secret is quoted."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("the settings do not hold:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, repr=False)
+class Settings:
+    """One field a setting; .env.example explains each. No repr: it would print secrets."""
+
+    host: str
+    port: int
+    database_url: str
+    redis_url: str
+    secret_key: bytes
+    key_encryption_key: str
+    public_url: str
+    trusted_proxy_hops: int
+    var_dir: Path
+    web_processes: int
+
+
+class _Reader:
+    """Reads single settings and collects what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.faults: list[str] = []
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return NAME, or what the file NAME_FILE holds; a missing one without a default is a fault."""
+        value, file = self.environment.get(name), self.environment.get(f"{name}_FILE")
+        if value and file:
+            self.faults.append(f"{name} and {name}_FILE are both set: which one counts?")
+        elif file:
+            try:
+                value = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                self.faults.append(f"{name}_FILE cannot be read: {type(error).__name__}")
+                return ""
+        if value:
+            return value
+        if default is None:
+            self.faults.append(f"{name} is needed (or {name}_FILE); `make run` makes one under var/")
+            return ""
+        return default
+
+    def number(self, name: str, default: int, *, lowest: int, highest: int) -> int:
+        """Return NAME as a whole number within its bounds."""
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit() and lowest <= int(value) <= highest):
+            self.faults.append(f"{name} takes a whole number from {lowest} to {highest}")
+            return default
+        return int(value)
+
+    def checked(self, name: str, value: str, fault: Callable[[str], str | None]) -> str:
+        """Return `value`, noting what `fault` says about it."""
+        found = fault(value) if value else None
+        if found:
+            self.faults.append(f"{name} {found}")
+        return value
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Return the settings `environment` holds; raise ConfigurationError with every fault at once."""
+    read = _Reader(environment)
+    host = read.text("HOST", "127.0.0.1")
+    port = read.number("PORT", 8000, lowest=1, highest=65535)
+    var_dir = Path(read.text("VAR_DIR", "var")).absolute()
+    settings = Settings(
+        host=host,
+        port=port,
+        database_url=read.checked(
+            "DATABASE_URL", read.text("DATABASE_URL", f"sqlite:///{var_dir}/clickledger.sqlite"), _database_fault
+        ),
+        redis_url=read.checked("REDIS_URL", read.text("REDIS_URL", f"unix://{var_dir}/valkey.sock"), _redis_fault),
+        secret_key=read.checked("SECRET_KEY", read.text("SECRET_KEY"), _secret_key_fault).encode(),
+        key_encryption_key=read.checked("KEY_ENCRYPTION_KEY", read.text("KEY_ENCRYPTION_KEY"), _key_fault),
+        public_url=read.checked("PUBLIC_URL", read.text("PUBLIC_URL", f"http://{host}:{port}"), _url_fault).rstrip("/"),
+        trusted_proxy_hops=read.number("TRUSTED_PROXY_HOPS", 0, lowest=0, highest=10),
+        var_dir=var_dir,
+        web_processes=read.number("WEB_PROCESSES", 2, lowest=1, highest=64),
+    )
+    if read.faults:
+        raise ConfigurationError(read.faults)
+    return settings
+
+
+def _database_fault(url: str) -> str | None:
+    schemes = ("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")
+    return None if url.startswith(schemes) else f"must begin with one of {', '.join(schemes)}"
+
+
+def _redis_fault(url: str) -> str | None:
+    schemes = ("redis://", "rediss://", "unix://")
+    return None if url.startswith(schemes) else f"must begin with one of {', '.join(schemes)}"
+
+
+def _url_fault(url: str) -> str | None:
+    return None if url.startswith(("http://", "https://")) else "must begin with http:// or https://"
+
+
+def _secret_key_fault(text: str) -> str | None:
+    return None if len(text) >= SECRET_KEY_LENGTH_MIN else f"needs at least {SECRET_KEY_LENGTH_MIN} characters"
+
+
+def _key_fault(text: str) -> str | None:
+    try:
+        length = len(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return f"must be base64 of {KEY_BYTES} bytes"
+    return None if length == KEY_BYTES else f"must be base64 of {KEY_BYTES} bytes, not {length}"

@@ -1,0 +1,161 @@
+"""Two databases, one code: whatever differs between SQLite and PostgreSQL lives here and nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.types import TypeDecorator
+
+SelectT = TypeVar("SelectT", bound=sa.Select[Any])
+
+POOL_TIMEOUT_S = 2
+BUSY_TIMEOUT_MS = 5000
+CONSTRAINT_NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC with microseconds; a naive one is refused rather than guessed at."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware moment into what the driver stores."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a moment without a time zone cannot be stored"
+            raise ValueError(message)
+        moment = value.astimezone(UTC)
+        # SQLite keeps text without an offset; all of it is UTC, so it sorts and compares as the moments do.
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment aware, in UTC, whatever zone the server's session has."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+Id = sa.String(40).with_variant(sa.String(40, collation="C"), "postgresql")
+Minor = sa.BigInteger()
+# The version column of rows that people act on: an act takes the version it saw, and moves it on.
+VERSION = sa.text("1")
+# SQLite numbers rows by itself only in a column declared INTEGER.
+Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    """Every table's base: named constraints, so that a migration can speak of them."""
+
+    metadata = sa.MetaData(naming_convention=CONSTRAINT_NAMES)
+    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it from the class
+
+
+def connect(url: str) -> sa.Engine:
+    """Return an engine for `url` (sqlite or postgresql) set up as docs/architecture.md says; no connection is opened yet."""
+    address = sa.make_url(url)
+    if address.drivername in {"postgresql", "postgres"}:
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() == "postgresql":
+        return sa.create_engine(
+            address,
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
+    engine = sa.create_engine(
+        address,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def sessions(engine: sa.Engine) -> sessionmaker[Session]:
+    """Return the factory of sessions that may write."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def reading_sessions(engine: sa.Engine) -> sessionmaker[Session]:
+    """Return the factory of sessions that only read: on SQLite they wait for no writer, on PostgreSQL a write fails."""
+    # SERIALIZABLE READ ONLY would be dearer; REPEATABLE READ shows one snapshot to a page that reads several tables.
+    options: dict[str, Any] = {"clickledger_reading": True}
+    if engine.dialect.name == "postgresql":
+        options |= {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+    return sessionmaker(engine.execution_options(**options), expire_on_commit=False)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver must not open transactions by itself, or BEGIN IMMEDIATE below comes too late.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # IMMEDIATE takes the write lock at once: a transaction that reads and then writes can otherwise fail halfway
+    # with SQLITE_BUSY, which no busy_timeout waits for.
+    reading = connection.get_execution_options().get("clickledger_reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def is_postgresql(session: Session) -> bool:
+    """Say which of the two databases `session` speaks to."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def insert_new(
+    session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]
+) -> list[sa.Row[Any]]:
+    """Insert those `rows` whose unique `key` columns are not taken yet; return the inserted ones' primary keys.
+
+    The database decides, not a look beforehand: of two transactions with the same key one inserts, and the other
+    waits for it and then finds the key taken.
+    """
+    if not rows:
+        return []
+    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing(index_elements=list(key))
+    primary = sa.inspect(table).primary_key
+    return list(session.execute(statement.returning(*primary), list(rows)))
+
+
+def claim(statement: SelectT) -> SelectT:
+    """Return `statement` so that rows another worker has claimed are skipped.
+
+    PostgreSQL: FOR UPDATE SKIP LOCKED. SQLite: nothing to add, for BEGIN IMMEDIATE lets one writer in at a time.
+    """
+    return statement.with_for_update(skip_locked=True)
+
+
+def lock(session: Session, name: str) -> None:
+    """Hold the lock `name` until the transaction ends: of several transactions that ask, one goes on at a time."""
+    if is_postgresql(session):
+        session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})

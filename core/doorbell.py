@@ -1,0 +1,59 @@
+"""RQ as a doorbell: wake a stage. The work itself waits in the database, so a lost ring loses nothing."""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from redis import Redis, RedisError
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+from sqlalchemy.orm import Session
+
+QUEUE = "stages"
+JOB = "worker.run_stage"
+JOB_TIMEOUT_S = 900
+# A finished or failed job's key must go soon: while it is there, RQ refuses the same job id, and so the next ring.
+FAILURE_TTL_S = 60
+_PENDING = "clickledger_rings"
+_NOT_IN_A_JOB_ID = re.compile(r"[^A-Za-z0-9_-]")
+
+log = logging.getLogger(__name__)
+
+
+def after_commit(session: Session, stage: str) -> None:
+    """Ring for `stage` once this transaction has committed, and not at all when it is rolled back."""
+    session.info.setdefault(_PENDING, set()).add(stage)
+
+
+def taken_rings(session: Session) -> set[str]:
+    """Return, and forget, the stages to ring for."""
+    rings: set[str] = session.info.pop(_PENDING, set())
+    return rings
+
+
+def ring(redis: Redis, stage: str, options: Mapping[str, Any] | None = None) -> str | None:
+    """Wake `stage`; return the job id, or None when Redis is away (the periodic ring will do it then).
+
+    Rings for the same stage and options melt into one while the first waits in the queue.
+    """
+    parts = [stage, *(f"{name}-{value}" for name, value in sorted((options or {}).items()))]
+    job_id = _NOT_IN_A_JOB_ID.sub("-", "_".join(["stage", *parts]))
+    try:
+        Queue(QUEUE, connection=redis).enqueue(
+            JOB,
+            stage,
+            dict(options or {}),
+            job_id=job_id,
+            unique=True,
+            job_timeout=JOB_TIMEOUT_S,
+            result_ttl=0,
+            failure_ttl=FAILURE_TTL_S,
+        )
+    except DuplicateJobError:
+        return job_id
+    except RedisError as error:
+        # Only the class: a connection error's text holds the address, and with it perhaps a password.
+        log.warning("doorbell silent", extra={"stage": stage, "error": type(error).__name__})
+        return None
+    return job_id

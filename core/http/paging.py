@@ -1,0 +1,37 @@
+"""Cursor lists: newest first, by id, whose order is the order of time."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True)
+class Page(Generic[ItemT]):
+    """`items` of a list and the cursor `next` to ask for what follows, None at the end."""
+
+    items: list[ItemT]
+    next: str | None
+
+
+def page(
+    session: Session,
+    statement: sa.Select[tuple[ItemT]],
+    by: InstrumentedAttribute[str],
+    *,
+    limit: int,
+    after: str | None,
+) -> Page[ItemT]:
+    """Return at most `limit` items of `statement`, newest first by the id column `by`, behind the id `after`.
+
+    Ids are never reused and never change, so rows that arrive meanwhile shift nothing.
+    """
+    bounded: sa.Select[Any] = statement.order_by(by.desc()).limit(limit + 1)
+    if after is not None:
+        bounded = bounded.where(by < after)
+    found = list(session.scalars(bounded))
+    items = found[:limit]
+    return Page(items, str(getattr(items[-1], by.key)) if len(found) > limit else None)

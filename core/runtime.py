@@ -1,0 +1,85 @@
+"""What a process carries: database, doorbell, clock, ids, keys. Built once at a door, taken from here everywhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from redis import Redis
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session, sessionmaker
+
+from core import audit, doorbell
+from core.clock import Clock
+from core.encryption import Keyring
+from core.errors import Unavailable
+from core.ids import NewId
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end."""
+
+    engine: sa.Engine
+    sessions: sessionmaker[Session]
+    reading_sessions: sessionmaker[Session]
+    redis: Redis
+    clock: Clock
+    new_id: NewId
+    keyring: Keyring
+    secret_key: bytes
+    public_url: str
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open the one transaction of a request, a job's batch or a command; commit at its end, then ring.
+
+        Only doors call this (routes, jobs, commands, the intake writer). Raises Unavailable when the database is
+        away, its pool is empty for two seconds or it stays locked: nothing was stored then.
+        """
+        session = self.sessions()
+        try:
+            with session:
+                yield session
+                audit.write_pending(session)
+                session.commit()
+                rings = doorbell.taken_rings(session)
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise _unavailable(error) from error
+        finally:
+            audit.forget_pending(session)
+            doorbell.taken_rings(session)
+        for stage in sorted(rings):
+            doorbell.ring(self.redis, stage)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a transaction that only reads, on one snapshot."""
+        try:
+            with self.reading_sessions() as session:
+                yield session
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise _unavailable(error) from error
+
+
+_installed: Runtime | None = None
+
+
+def install(runtime: Runtime) -> None:
+    """Make `runtime` the one of this process, in place of an earlier one."""
+    global _installed  # noqa: PLW0603 - one process, one runtime; RQ jobs have no other way to find it
+    _installed = runtime
+
+
+def installed() -> Runtime:
+    """Return this process's runtime; a process that serves or works has installed one at its start."""
+    if _installed is None:
+        message = "no runtime is installed: start through wsgi.py, worker.py or the command line"
+        raise RuntimeError(message)
+    return _installed
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    # The driver's text names the address and may quote values: keep it as the cause, out of the answer.
+    return Unavailable(f"the database does not answer just now ({type(error).__name__}); try again")

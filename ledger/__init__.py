@@ -1,0 +1,1 @@
+"""Double-entry postings and the periods they fall in."""

@@ -1,0 +1,1 @@
+"""Who we deal with: sources and their secrets, affiliates, campaigns and their terms."""

@@ -1,0 +1,114 @@
+"""Tables of who we deal with: sources and their secrets, affiliates, campaigns and their terms."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.database import VERSION, Base, Id, Json, Minor
+
+
+class Source(Base):
+    """A network, advertiser or partner that fires postbacks; it fixes everything a request may not choose."""
+
+    __tablename__ = "sources"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(100), unique=True)
+    scheme: Mapped[str] = mapped_column(sa.String(16))  # pb1 | sw1
+    allowlist: Mapped[list[str]] = mapped_column(Json)  # CIDRs; empty: every address
+    stale: Mapped[str] = mapped_column(sa.String(8))  # hold | reject
+    default_currency: Mapped[str | None] = mapped_column(sa.String(3))
+    payout_means: Mapped[str] = mapped_column(sa.String(20))  # owed_to_affiliate | owed_to_us
+    dedupe_by: Mapped[str] = mapped_column(sa.String(20))  # transaction_id | transaction_event | click_event
+    parameters: Mapped[dict[str, str]] = mapped_column(Json)  # our name -> the network's name
+    rate_per_second: Mapped[int] = mapped_column(sa.Integer)
+    rate_burst: Mapped[int] = mapped_column(sa.Integer)
+    state: Mapped[str] = mapped_column(sa.String(8))  # active | paused | removed
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
+
+    secrets: Mapped[list["SourceSecret"]] = relationship(order_by="SourceSecret.id", back_populates="source")
+
+
+class SourceSecret(Base):
+    """One signing secret, AES-256-GCM under the key-encryption key, bound to its source and its own id."""
+
+    __tablename__ = "source_secrets"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    source_id: Mapped[str] = mapped_column(sa.ForeignKey("sources.id"), index=True)
+    sealed_value: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    key_format: Mapped[str] = mapped_column(sa.String(16))  # whsec: base64 of 32 bytes behind whsec_
+    created_at: Mapped[datetime]
+    not_after: Mapped[datetime | None]  # set on rotation: the end of the overlap
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    source: Mapped[Source] = relationship(back_populates="secrets")
+
+
+class Affiliate(Base):
+    """Someone we owe money to, paid in one currency to one account."""
+
+    __tablename__ = "affiliates"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(200))
+    status: Mapped[str] = mapped_column(sa.String(16))  # new | trusted | suspended
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    payee_name: Mapped[str | None] = mapped_column(sa.String(70))  # SEPA's own limit
+    payee_iban: Mapped[str | None] = mapped_column(sa.String(34))
+    payee_bic: Mapped[str | None] = mapped_column(sa.String(11))
+    payee_changed_at: Mapped[datetime | None]
+    payee_changed_by: Mapped[str | None] = mapped_column(sa.String(120))
+    hold_days: Mapped[int] = mapped_column(sa.Integer)
+    minimum_payout_minor: Mapped[int] = mapped_column(Minor)
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
+
+
+class Campaign(Base):
+    """What is advertised: where a click goes, and how long after it a conversion still counts."""
+
+    __tablename__ = "campaigns"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(200))
+    destination_url: Mapped[str] = mapped_column(sa.String(2000))
+    attribution_window_days: Mapped[int] = mapped_column(sa.Integer)
+    state: Mapped[str] = mapped_column(sa.String(8))  # active | paused
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
+
+    terms: Mapped[list["CampaignTerms"]] = relationship(order_by="CampaignTerms.version", back_populates="campaign")
+
+
+class CampaignTerms(Base):
+    """One version of a campaign's terms; immutable. The newest that starts before a conversion applies to it."""
+
+    __tablename__ = "campaign_terms"
+
+    campaign_id: Mapped[str] = mapped_column(sa.ForeignKey("campaigns.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(8))  # told | fixed | percent | share
+    percent: Mapped[Decimal | None] = mapped_column(sa.Numeric(20, 8))
+    amount_minor: Mapped[int | None] = mapped_column(Minor)
+    currency: Mapped[str | None] = mapped_column(sa.String(3))
+    starts_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+
+    campaign: Mapped[Campaign] = relationship(back_populates="terms")
+
+    @property
+    def as_facts(self) -> dict[str, Any]:
+        """The terms as plain JSON, as they are frozen on an accrual and written to the audit log."""
+        return {
+            "version": self.version,
+            "kind": self.kind,
+            "percent": None if self.percent is None else str(self.percent),
+            "amount_minor": self.amount_minor,
+            "currency": self.currency,
+        }

@@ -1,0 +1,1 @@
+"""Accruals, expense categories, payouts, batches and settlement."""

@@ -1,0 +1,142 @@
+"""Tables of payouts: versioned category rules, accruals, payouts, batches."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.database import VERSION, Base, Id, Json, Minor
+
+
+class CategoryRuleset(Base):
+    """An ordered set of category rules; immutable once active. Version 0 is a new installation's: no rule at all."""
+
+    __tablename__ = "category_rulesets"
+
+    version: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    state: Mapped[str] = mapped_column(sa.String(8))  # draft | active | retired
+    rules: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    activated_at: Mapped[datetime | None]
+    activated_by: Mapped[str | None] = mapped_column(sa.String(120))
+
+    __table_args__ = (
+        sa.Index(
+            "uq_category_rulesets_active",
+            "state",
+            unique=True,
+            sqlite_where=sa.text("state = 'active'"),
+            postgresql_where=sa.text("state = 'active'"),
+        ),
+    )
+
+
+class Accrual(Base):
+    """What one conversion makes us owe, under the terms and rule of its moment. Append-only but for `payout_id`."""
+
+    __tablename__ = "accruals"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    conversion_id: Mapped[str] = mapped_column(sa.ForeignKey("conversions.id"))
+    kind: Mapped[str] = mapped_column(sa.String(10))  # accrue | clawback | adjust | bonus
+    seq: Mapped[int] = mapped_column(sa.Integer)
+    affiliate_id: Mapped[str] = mapped_column(sa.ForeignKey("affiliates.id"))
+    source_id: Mapped[str] = mapped_column(sa.ForeignKey("sources.id"))
+    campaign_id: Mapped[str] = mapped_column(sa.ForeignKey("campaigns.id"))
+    terms: Mapped[dict[str, Any]] = mapped_column(Json)  # CampaignTerms.as_facts, frozen
+    ruleset_version: Mapped[int] = mapped_column(sa.ForeignKey("category_rulesets.version"))
+    rule_id: Mapped[str | None] = mapped_column(sa.String(60))  # None: no rule matched
+    category_code: Mapped[str] = mapped_column(sa.String(40))
+    category_name: Mapped[str] = mapped_column(sa.String(200))
+    category_account: Mapped[str] = mapped_column(sa.String(120))
+    amount_minor: Mapped[int] = mapped_column(Minor)  # signed: a clawback is negative
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    unrounded: Mapped[Decimal] = mapped_column(sa.Numeric(28, 8))  # in major units, before the one rounding
+    assurance: Mapped[str] = mapped_column(sa.String(1))
+    occurred_on: Mapped[date]
+    payable_on: Mapped[date]  # occurred_on and the hold days as they were then
+    period: Mapped[str] = mapped_column(sa.String(7), index=True)
+    created_at: Mapped[datetime]
+    payout_id: Mapped[str | None] = mapped_column(sa.ForeignKey("payouts.id"), index=True)
+
+    __table_args__ = (
+        sa.UniqueConstraint("conversion_id", "kind", "seq"),
+        sa.Index("ix_accruals_payable", "affiliate_id", "currency", "payout_id"),
+    )
+
+
+class Payout(Base):
+    """What one affiliate is to be paid in one currency: the sum of its accruals, never a number of its own."""
+
+    __tablename__ = "payouts"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    affiliate_id: Mapped[str] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    amount_minor: Mapped[int] = mapped_column(Minor)  # the sum of its accruals, checked against them at every step
+    period: Mapped[str] = mapped_column(sa.String(7), index=True)  # up to whose end accruals were taken
+    payee_name: Mapped[str] = mapped_column(sa.String(70))
+    payee_iban: Mapped[str] = mapped_column(sa.String(34))
+    payee_bic: Mapped[str | None] = mapped_column(sa.String(11))
+    category_codes: Mapped[list[str]] = mapped_column(Json)
+    # pending -> approved -> batched -> sent -> settled; also rejected, cancelled, failed, returned, unknown
+    state: Mapped[str] = mapped_column(sa.String(10))
+    approval_id: Mapped[str | None] = mapped_column(sa.ForeignKey("approval_requests.id"))
+    content_hash: Mapped[str] = mapped_column(sa.String(80))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
+
+    __table_args__ = (sa.Index("ix_payouts_state", "state", "id"),)
+
+
+class Batch(Base):
+    """Payouts of one method and currency that leave together in one file."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    method: Mapped[str] = mapped_column(sa.String(10))  # sepa
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    state: Mapped[str] = mapped_column(sa.String(10))  # building | released | settled | cancelled
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    released_at: Mapped[datetime | None]
+    released_by: Mapped[str | None] = mapped_column(sa.String(120))
+    file_name: Mapped[str | None] = mapped_column(sa.String(120))
+    file_content: Mapped[bytes | None] = mapped_column(sa.LargeBinary)  # made once, at release; every download is it
+    file_sha256: Mapped[str | None] = mapped_column(sa.String(64))
+    version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
+
+    items: Mapped[list["BatchItem"]] = relationship(order_by="BatchItem.payout_id", back_populates="batch")
+
+    __table_args__ = (sa.CheckConstraint("released_by IS NULL OR released_by <> created_by", name="four_eyes"),)
+
+
+class BatchItem(Base):
+    """One payout in one batch; a payout stands in one live batch only."""
+
+    __tablename__ = "batch_items"
+
+    batch_id: Mapped[str] = mapped_column(sa.ForeignKey("batches.id"), primary_key=True)
+    payout_id: Mapped[str] = mapped_column(sa.ForeignKey("payouts.id"), primary_key=True)
+    end_to_end_id: Mapped[str] = mapped_column(sa.String(35), unique=True)  # ISO 20022's Max35Text
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    state: Mapped[str] = mapped_column(sa.String(10))  # live | settled | failed | returned | cancelled
+    settled_on: Mapped[date | None]
+    bank_line_id: Mapped[str | None] = mapped_column(Id)  # the statement line that paid it
+
+    batch: Mapped[Batch] = relationship(back_populates="items")
+
+    __table_args__ = (
+        sa.Index(
+            "uq_batch_items_live",
+            "payout_id",
+            unique=True,
+            sqlite_where=sa.text("state IN ('live', 'settled')"),
+            postgresql_where=sa.text("state IN ('live', 'settled')"),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Believe or refuse a postback, and record its conversion exactly once."""

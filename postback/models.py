@@ -1,0 +1,91 @@
+"""Tables of intake: receipts (every attempt), conversions (each once), their events (append-only)."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.database import VERSION, Base, Id, Json, Minor
+
+
+class Receipt(Base):
+    """One postback as it came in, and what we made of it. The raw request is for people, never for a log."""
+
+    __tablename__ = "receipts"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(index=True)
+    # As the URL said it: an unknown source has a receipt too, so this is no foreign key.
+    source_id: Mapped[str] = mapped_column(sa.String(40))
+    peer: Mapped[str] = mapped_column(sa.String(45))
+    method: Mapped[str] = mapped_column(sa.String(8))
+    raw_query: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    raw_body: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    signature_headers: Mapped[dict[str, str]] = mapped_column(Json)
+    verdict: Mapped[str] = mapped_column(sa.String(16))  # believed | refused
+    reason: Mapped[str | None] = mapped_column(sa.String(40))  # postback.verification.Refusal
+    faults: Mapped[list[dict[str, str]]] = mapped_column(Json)  # field, reason
+    secret_id: Mapped[str | None] = mapped_column(sa.String(40))
+    assurance: Mapped[str] = mapped_column(sa.String(1))  # A .. E
+    covered_fields: Mapped[list[str]] = mapped_column(Json)
+    dedupe_key: Mapped[str | None] = mapped_column(sa.String(300))
+    outcome: Mapped[str] = mapped_column(
+        sa.String(16)
+    )  # accepted, duplicate, conflict, unmatched, held_late, invalid, ..
+    conversion_id: Mapped[str | None] = mapped_column(sa.ForeignKey("conversions.id"), index=True)
+    latency_us: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (sa.Index("ix_receipts_source_received", "source_id", "received_at"),)
+
+
+class Conversion(Base):
+    """One conversion of one source, once: UNIQUE(source_id, dedupe_key) is permanent."""
+
+    __tablename__ = "conversions"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    source_id: Mapped[str] = mapped_column(sa.ForeignKey("sources.id"))
+    dedupe_key: Mapped[str] = mapped_column(sa.String(300))
+    content_sha256: Mapped[str] = mapped_column(sa.String(64))
+    receipt_id: Mapped[str] = mapped_column(Id)  # the receipt that recorded it
+    transaction_id: Mapped[str] = mapped_column(sa.String(255))
+    claimed_click_id: Mapped[str] = mapped_column(sa.String(255), index=True)
+    click_id: Mapped[str | None] = mapped_column(sa.ForeignKey("clicks.id"), index=True)
+    campaign_id: Mapped[str | None] = mapped_column(sa.ForeignKey("campaigns.id"))
+    affiliate_id: Mapped[str | None] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
+    event: Mapped[str] = mapped_column(sa.String(40))
+    status_word: Mapped[str | None] = mapped_column(sa.String(40))  # the network's own, kept
+    payout_minor: Mapped[int | None] = mapped_column(Minor)  # what the postback told as payout
+    amount_minor: Mapped[int | None] = mapped_column(Minor)  # the sale
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    occurred_at: Mapped[datetime] = mapped_column(index=True)
+    recorded_at: Mapped[datetime]
+    subs: Mapped[dict[str, str]] = mapped_column(Json)
+    assurance: Mapped[str] = mapped_column(sa.String(1))
+    # unmatched -> recorded -> accrued; rejected ends it. A hold stands beside the state: it can come at any time.
+    state: Mapped[str] = mapped_column(sa.String(10))
+    hold_reason: Mapped[str | None] = mapped_column(sa.String(40))  # late | conflict | outside_window | ..
+    version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
+
+    __table_args__ = (
+        sa.UniqueConstraint("source_id", "dedupe_key"),
+        sa.Index("ix_conversions_state", "state", "id"),
+        sa.Index("ix_conversions_transaction", "source_id", "transaction_id"),
+    )
+
+
+class ConversionEvent(Base):
+    """One thing that happened to a conversion; append-only, numbered from 1."""
+
+    __tablename__ = "conversion_events"
+
+    conversion_id: Mapped[str] = mapped_column(sa.ForeignKey("conversions.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(20))  # recorded, matched, conflicted, approved, rejected, ..
+    at: Mapped[datetime]
+    actor_kind: Mapped[str] = mapped_column(sa.String(16))
+    actor_id: Mapped[str] = mapped_column(sa.String(120))
+    receipt_id: Mapped[str | None] = mapped_column(Id)
+    reason: Mapped[str | None] = mapped_column(sa.String(2000))
+    details: Mapped[dict[str, Any]] = mapped_column(Json)

@@ -1,0 +1,1 @@
+"""Month end: statements, matching, discrepancies, period close, exports."""

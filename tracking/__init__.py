@@ -1,0 +1,1 @@
+"""Clicks: hand out click ids and remember where they came from."""

@@ -1,0 +1,1 @@
+"""Joins the rooms: application factory, sign-in, problem documents, console pages, command line."""

@@ -1,0 +1,77 @@
+"""The application factory: rooms, doors, problems, documents, health."""
+
+import flask
+from flask_migrate import Migrate
+from flask_smorest import Api
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import approvals.routes
+import ledger.routes
+import partners.routes
+import payouts.routes
+import postback.routes
+import reports.routes
+import tracking.routes
+from config import Settings
+from web import audit, commands, documents, guard, health, pages, problems, requests, session, stage_runs
+
+# More than the largest import of the spine; the postback door has its own, far smaller bound.
+BODY_BYTES_MAX = 64 * 1024 * 1024
+
+OPENAPI = {
+    "API_TITLE": "Clickledger",
+    "API_VERSION": "v1",
+    "OPENAPI_VERSION": "3.0.3",
+    "OPENAPI_URL_PREFIX": None,
+    "PROPAGATE_EXCEPTIONS": False,
+    "API_SPEC_OPTIONS": {
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": guard.COOKIE},
+            }
+        }
+    },
+}
+
+
+class _Api(Api):  # type: ignore[misc]  # flask-smorest ships no types
+    """flask-smorest's documents without its error bodies: web/problems.py answers all errors."""
+
+    ERROR_SCHEMA = problems.ProblemSchema
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors alone."""
+
+
+def create_app(settings: Settings) -> flask.Flask:
+    """Return the application for `settings`; the process's runtime is installed beforehand."""
+    app = flask.Flask("web")
+    app.config.update(OPENAPI, MAX_CONTENT_LENGTH=BODY_BYTES_MAX)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider's own switch, not on its base class
+    if settings.trusted_proxy_hops:
+        hops = settings.trusted_proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    Migrate(app, directory=str(commands.MIGRATIONS))
+    requests.register(app)
+    guard.register(app)
+    problems.register(app)
+    api = _Api(app)
+    for blueprint in (
+        session.blueprint,
+        partners.routes.blueprint,
+        tracking.routes.blueprint,
+        postback.routes.blueprint,
+        ledger.routes.blueprint,
+        approvals.routes.blueprint,
+        payouts.routes.blueprint,
+        reports.routes.blueprint,
+        stage_runs.blueprint,
+        audit.blueprint,
+    ):
+        api.register_blueprint(blueprint)
+    documents.register(app, api)
+    health.register(app)
+    pages.register(app)
+    commands.register(app)
+    return app

@@ -1,0 +1,30 @@
+"""Builds a process's runtime from its settings."""
+
+from redis import Redis
+
+from config import Settings
+from core.clock import system_clock
+from core.database import connect, reading_sessions, sessions
+from core.encryption import Keyring
+from core.ids import id_maker
+from core.runtime import Runtime
+
+REDIS_TIMEOUT_S = 2
+
+
+def build(settings: Settings) -> Runtime:
+    """Return the runtime of `settings`. Nothing is connected yet: workers fork first."""
+    settings.var_dir.mkdir(parents=True, exist_ok=True)
+    engine = connect(settings.database_url)
+    redis = Redis.from_url(settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+    return Runtime(
+        engine=engine,
+        sessions=sessions(engine),
+        reading_sessions=reading_sessions(engine),
+        redis=redis,
+        clock=system_clock,
+        new_id=id_maker(system_clock),
+        keyring=Keyring.from_text(settings.key_encryption_key),
+        secret_key=settings.secret_key,
+        public_url=settings.public_url,
+    )

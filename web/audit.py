@@ -1,0 +1,94 @@
+"""The door to the audit log."""
+
+from dataclasses import dataclass
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from access.roles import Role
+from core.audit import AuditEntry, first_break
+from core.http.doors import actors
+from core.http.endpoints import Blueprint, endpoint
+from core.http.paging import Page
+from core.http.wire import Moment, Wire, listing
+
+blueprint = Blueprint(
+    "audit", __name__, url_prefix="/api/v1", description="What people and policies did, in a chain of hashes."
+)
+
+
+class AuditEntrySchema(ma.Schema):
+    """One act."""
+
+    seq = ma.fields.Integer()
+    at = Moment()
+    actor_kind = ma.fields.String()
+    actor_id = ma.fields.String()
+    on_behalf_of = ma.fields.String(allow_none=True)
+    verb = ma.fields.String()
+    subject_kind = ma.fields.String()
+    subject_id = ma.fields.String()
+    before = ma.fields.Raw(allow_none=True)
+    after = ma.fields.Raw(allow_none=True)
+    reason = ma.fields.String(allow_none=True)
+    previous_hash = ma.fields.String()
+    hash = ma.fields.String()
+
+
+@dataclass(frozen=True)
+class AuditQuery:
+    """Which acts: those before the row `after`, newest first."""
+
+    limit: int = 100
+    after: int | None = None
+    subject_id: str | None = None
+
+
+class AuditQuerySchema(Wire):
+    """Query of the audit log; its cursor is a row number."""
+
+    shape = AuditQuery
+
+    limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
+    after = ma.fields.Integer(load_default=None)
+    subject_id = ma.fields.String(load_default=None)
+
+
+class VerifiedSchema(ma.Schema):
+    """Whether the chain holds."""
+
+    rows = ma.fields.Integer(metadata={"description": "rows that hold, from the first on"})
+    holds = ma.fields.Boolean()
+    broken_at = ma.fields.Integer(allow_none=True)
+    reason = ma.fields.String(allow_none=True)
+
+
+@endpoint(
+    blueprint, "GET", "/audit",
+    door=actors(Role.AUDITOR, Role.ADMIN, Role.FINANCE), query=AuditQuerySchema, answers=listing(AuditEntrySchema),
+)  # fmt: skip
+def list_acts(session: Session, query: AuditQuery) -> Page[AuditEntry]:
+    """List acts, newest first."""
+    statement = sa.select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(query.limit + 1)
+    if query.after is not None:
+        statement = statement.where(AuditEntry.seq < query.after)
+    if query.subject_id is not None:
+        statement = statement.where(AuditEntry.subject_id == query.subject_id)
+    found = list(session.scalars(statement))
+    items = found[: query.limit]
+    return Page(items, str(items[-1].seq) if len(found) > query.limit else None)
+
+
+@endpoint(
+    blueprint, "GET", "/audit/verification", door=actors(Role.AUDITOR, Role.ADMIN), answers=VerifiedSchema
+)  # fmt: skip
+def verify(session: Session) -> dict[str, object]:
+    """Walk the chain and say where it breaks first, if it does."""
+    rows, broken = first_break(session)
+    return {
+        "rows": rows,
+        "holds": broken is None,
+        "broken_at": broken.seq if broken else None,
+        "reason": broken.reason if broken else None,
+    }

@@ -1,0 +1,145 @@
+"""The command line: `flask --app wsgi` and its groups."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import flask
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from flask.cli import AppGroup
+
+from access import people, tokens
+from access.roles import SCOPES
+from core import audit as audit_log
+from core.actors import system
+from core.errors import Problem
+from core.runtime import installed
+from web import stages
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+COMMAND_LINE = system("command line")
+
+
+def migrate(engine: sa.Engine, revision: str = "head", *, down: bool = False) -> None:
+    """Bring the database of `engine` to `revision`."""
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.attributes["engine"] = engine
+    (command.downgrade if down else command.upgrade)(settings, revision)
+
+
+def register(app: flask.Flask) -> None:
+    """Add the groups to `app`."""
+    for group in (_staff(), _token(), _audit(), _stage()):
+        app.cli.add_command(group)
+    app.cli.add_command(_migrate)
+
+
+@click.command("migrate")
+def _migrate() -> None:
+    """Bring the database to the newest revision."""
+    migrate(installed().engine)
+    click.echo("the database is at the newest revision")
+
+
+def _staff() -> AppGroup:
+    group = AppGroup("staff", help="People who sign in.")
+
+    @group.command("create")
+    @click.argument("email")
+    @click.option("--role", "roles", multiple=True, required=True, help="admin, affiliate_manager, finance, ..")
+    @click.option("--password-stdin", is_flag=True, help="Read the password from standard input, not from a prompt.")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def create(email: str, roles: tuple[str, ...], *, password_stdin: bool, as_json: bool) -> None:
+        """Add a person."""
+        # Never an argument: those stand in the process list and in the shell's history.
+        password = sys.stdin.readline().rstrip("\n") if password_stdin else click.prompt("Password", hide_input=True)
+        runtime = installed()
+        with _faults_said(), runtime.transaction() as session:
+            staff = people.create(
+                runtime, session, email=email, roles=list(roles), password=password, actor=COMMAND_LINE
+            )
+        _say({"id": staff.id, "email": staff.email}, f"{staff.email} may sign in as {', '.join(roles)}", as_json)
+
+    return group
+
+
+def _token() -> AppGroup:
+    group = AppGroup("token", help="Keys for machines.")
+
+    @group.command("create")
+    @click.argument("name")
+    @click.option("--scope", "scopes", multiple=True, required=True, help=f"all-machine or {', '.join(sorted(SCOPES))}")
+    @click.option("--days", default=90, show_default=True, help="How long it lives; a year at most.")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def create(name: str, scopes: tuple[str, ...], days: int, *, as_json: bool) -> None:
+        """Make a token and print it, this once."""
+        runtime = installed()
+        with _faults_said(), runtime.transaction() as session:
+            token = tokens.create(runtime, session, name=name, scopes=list(scopes), days=days, actor=COMMAND_LINE)
+        _say({"id": token.id, "token": token.value}, f"{token.value}\n(shown this once; id {token.id})", as_json)
+
+    @group.command("revoke")
+    @click.argument("token_id")
+    def revoke(token_id: str) -> None:
+        """End a token at once."""
+        runtime = installed()
+        with _faults_said(), runtime.transaction() as session:
+            tokens.revoke(session, token_id, actor=COMMAND_LINE, now=runtime.clock())
+        click.echo(f"{token_id} is revoked")
+
+    return group
+
+
+def _audit() -> AppGroup:
+    group = AppGroup("audit", help="The log of what people did.")
+
+    @group.command("verify")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def verify(*, as_json: bool) -> None:
+        """Walk the chain of hashes; exit with 1 and name the first row that was changed."""
+        with installed().reading() as session:
+            rows, broken = audit_log.first_break(session)
+        found = {"rows": rows, "holds": broken is None, "broken_at": broken.seq if broken else None}
+        sentence = f"row {broken.seq} {broken.reason}" if broken else f"all {rows} rows hold"
+        _say(found, sentence, as_json)
+        if broken:
+            sys.exit(1)
+
+    return group
+
+
+def _stage() -> AppGroup:
+    group = AppGroup("stage", help="The engine's stages.")
+
+    @group.command("run")
+    @click.argument("name", type=click.Choice(list(stages.STAGES)))
+    @click.option("--period", help="The month, for a stage that works on months: YYYY-MM.")
+    def run(name: str, period: str | None) -> None:
+        """Run one stage here and now, until nothing waits for it."""
+        options = {"period": period} if period and stages.STAGES[name].takes_period else {}
+        with _faults_said():
+            stages.run(name, options)
+        click.echo(f"{name} ran")
+
+    return group
+
+
+class _faults_said:  # noqa: N801 - read as a word in `with`
+    """Turns a Problem into the command line's error: every fault a line, exit code 1."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, Problem):
+            lines = [f"{fault.field}: {fault.reason}" for fault in error.faults] or [error.detail]
+            raise click.ClickException("\n".join(lines)) from None
+
+
+def _say(values: Mapping[str, object], sentence: str, as_json: bool) -> None:  # noqa: FBT001 - click's own flag
+    click.echo(json.dumps(values) if as_json else sentence)

@@ -1,0 +1,26 @@
+"""STAGES: the whole engine on one screen. Each pulls what waits for it; RQ and the periodic ring only wake it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`run` takes the stage's options by name; `every_s` is how often the periodic ring wakes it, None: never."""
+
+    name: str
+    run: Callable[..., None]
+    every_s: int | None
+    does: str
+    takes_period: bool = False  # its options are `period` and `asked_by`
+
+
+_TABLE: tuple[Stage, ...] = ()
+
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}
+
+
+def run(name: str, options: Mapping[str, Any]) -> None:
+    """Run the stage `name` until nothing waits for it."""
+    STAGES[name].run(**options)
