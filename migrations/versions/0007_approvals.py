@@ -66,6 +66,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_approval_requests_state", "approval_requests", ["state", "id"], unique=False)
     op.create_index(
+        "ix_approval_requests_untaken",
+        "approval_requests",
+        ["subject_kind", "id"],
+        unique=False,
+        sqlite_where=sa.text("taken_at IS NULL"),
+        postgresql_where=sa.text("taken_at IS NULL"),
+    )
+    op.create_index(
         "uq_approval_requests_live",
         "approval_requests",
         ["subject_kind", "subject_id"],
@@ -148,6 +156,12 @@ def downgrade() -> None:
         table_name="approval_requests",
         sqlite_where=sa.text("state = 'open'"),
         postgresql_where=sa.text("state = 'open'"),
+    )
+    op.drop_index(
+        "ix_approval_requests_untaken",
+        table_name="approval_requests",
+        sqlite_where=sa.text("taken_at IS NULL"),
+        postgresql_where=sa.text("taken_at IS NULL"),
     )
     op.drop_index("ix_approval_requests_state", table_name="approval_requests")
     op.drop_table("approval_requests")
