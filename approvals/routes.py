@@ -1,7 +1,126 @@
 """The HTTP door of approvals."""
 
-from core.http.endpoints import Blueprint
+from dataclasses import dataclass
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from access.roles import Role
+from approvals import decisions, policies, queries
+from approvals.deciding import Refused
+from approvals.decisions import Decision
+from approvals.models import ApprovalPolicy
+from approvals.queries import RequestView
+from approvals.schemas import (
+    DecisionSchema,
+    PolicyContent,
+    PolicyContentSchema,
+    PolicySchema,
+    RequestQuery,
+    RequestQuerySchema,
+    RequestSchema,
+)
+from core.http.doors import actors, current_actor
+from core.http.endpoints import Blueprint, endpoint
+from core.http.paging import Page
+from core.http.wire import Wire, listing
+from core.runtime import installed
 
 blueprint = Blueprint(
-    "approvals", __name__, description="Rules choose a chain, people decide, the decision is bound to what was decided."
+    "approvals",
+    __name__,
+    url_prefix="/api/v1",
+    description="Rules choose a chain, people decide, the decision is bound to what was decided.",
 )
+
+READERS = actors(*policies.DECIDING_ROLES, Role.AUDITOR, scope="approvals:read")
+DECIDERS = actors(*policies.DECIDING_ROLES)
+RULE_READERS = actors(*policies.DECIDING_ROLES, Role.AUDITOR, scope="rules:read")
+
+
+@endpoint(
+    blueprint, "GET", "/approvals", door=READERS, query=RequestQuerySchema, answers=listing(RequestSchema)
+)  # fmt: skip
+def list_requests(session: Session, query: RequestQuery) -> Page[RequestView]:
+    """List approval requests, newest first; `waiting_for=me` is the inbox of who asks."""
+    return queries.listed(
+        session,
+        limit=query.limit,
+        after=query.after,
+        state=query.state,
+        subject_id=query.subject_id,
+        waiting_for=current_actor().id if query.waiting_for else None,
+    )
+
+
+@endpoint(blueprint, "GET", "/approvals/<request_id>", door=READERS, answers=RequestSchema)
+def show_request(session: Session, request_id: str) -> RequestView:
+    """Answer one request with its steps and decisions."""
+    return queries.one(session, request_id)
+
+
+@endpoint(
+    blueprint, "POST", "/approvals/<request_id>/decisions",
+    door=DECIDERS, body=DecisionSchema, answers=RequestSchema, creates=True,
+)  # fmt: skip
+def decide(session: Session, request_id: str, body: Decision) -> RequestView:
+    """Approve or reject; answers the request as it stands then. People only, each once a request."""
+    outcome = decisions.decide(installed(), session, request_id, body, actor=current_actor())
+    if isinstance(outcome, Refused):
+        raise decisions.problem(outcome)
+    return queries.one(session, request_id)
+
+
+@dataclass(frozen=True)
+class PolicyQuery:
+    """Which policies: those of a lower version than `after`."""
+
+    limit: int = 100
+    after: int | None = None
+
+
+class PolicyQuerySchema(Wire):
+    """Query of the list of policies; its cursor is a version."""
+
+    shape = PolicyQuery
+
+    limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
+    after = ma.fields.Integer(load_default=None)
+
+
+@endpoint(
+    blueprint, "GET", "/approval-policies", door=RULE_READERS, query=PolicyQuerySchema, answers=listing(PolicySchema)
+)  # fmt: skip
+def list_policies(session: Session, query: PolicyQuery) -> Page[ApprovalPolicy]:
+    """List policies, newest first."""
+    statement = sa.select(ApprovalPolicy).order_by(ApprovalPolicy.version.desc()).limit(query.limit + 1)
+    if query.after is not None:
+        statement = statement.where(ApprovalPolicy.version < query.after)
+    found = list(session.scalars(statement))
+    items = found[: query.limit]
+    return Page(items, str(items[-1].version) if len(found) > query.limit else None)
+
+
+@endpoint(
+    blueprint, "POST", "/approval-policies",
+    door=actors(Role.ADMIN, scope="rules:write"), body=PolicyContentSchema, answers=PolicySchema, status=201,
+    creates=True,
+)  # fmt: skip
+def draft_policy(session: Session, body: PolicyContent) -> ApprovalPolicy:
+    """Keep a new policy as a draft; another person activates it."""
+    return policies.draft(installed(), session, {"chains": body.chains}, actor=current_actor())
+
+
+@endpoint(blueprint, "GET", "/approval-policies/<int:version>", door=RULE_READERS, answers=PolicySchema)
+def show_policy(session: Session, version: int) -> ApprovalPolicy:
+    """Answer one policy."""
+    return policies.get(session, version)
+
+
+@endpoint(
+    blueprint, "POST", "/approval-policies/<int:version>/activate", door=actors(Role.ADMIN), answers=PolicySchema
+)  # fmt: skip
+def activate_policy(session: Session, version: int) -> ApprovalPolicy:
+    """Make a draft the policy that new requests are routed by. Not for its author; no token activates."""
+    return policies.activate(installed(), session, version, actor=current_actor())

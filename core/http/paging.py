@@ -19,7 +19,7 @@ class Page(Generic[ItemT]):
 
 def page(
     session: Session,
-    statement: sa.Select[tuple[ItemT]],
+    statement: sa.Select[ItemT],
     by: InstrumentedAttribute[str],
     *,
     limit: int,

@@ -1,0 +1,126 @@
+"""How approvals travel."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import marshmallow as ma
+
+from approvals.deciding import RequestState, Verdict
+from approvals.decisions import Decision
+from core.http.wire import Amount, Moment, PageQuery, PageQuerySchema, Wire
+
+COMMENT_LENGTH_MAX = 2000
+
+
+@dataclass(frozen=True)
+class RequestQuery(PageQuery):
+    """Which requests."""
+
+    state: str | None = None
+    waiting_for: str | None = None
+    subject_id: str | None = None
+
+
+class RequestQuerySchema(PageQuerySchema):
+    """Query of the list of requests."""
+
+    shape = RequestQuery
+
+    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf([each.value for each in RequestState]))
+    waiting_for = ma.fields.String(
+        load_default=None,
+        validate=ma.validate.Equal("me", error="takes me"),
+        metadata={"description": "`me`: those the person who asks may decide now"},
+    )
+    subject_id = ma.fields.String(load_default=None, validate=ma.validate.Length(max=40))
+
+
+class DecisionSchema(Wire):
+    """Body of a decision: `version` as it was shown, and the content hash too where it was kept."""
+
+    shape = Decision
+
+    verdict = ma.fields.Enum(Verdict, by_value=True, required=True)
+    comment = ma.fields.String(load_default=None, allow_none=True, validate=ma.validate.Length(max=COMMENT_LENGTH_MAX))
+    version = ma.fields.Integer(required=True, strict=True)
+    content_hash = ma.fields.String(load_default=None, allow_none=True, validate=ma.validate.Length(max=80))
+
+
+class DecisionTakenSchema(ma.Schema):
+    """One decision."""
+
+    id = ma.fields.String()
+    actor_id = ma.fields.String()
+    verdict = ma.fields.String()
+    comment = ma.fields.String(allow_none=True)
+    content_hash = ma.fields.String()
+    decided_at = Moment()
+
+
+class StepSchema(ma.Schema):
+    """One step of a request."""
+
+    id = ma.fields.String()
+    state = ma.fields.String()
+    need = ma.fields.Integer()
+    approvers = ma.fields.Dict(keys=ma.fields.String())
+    approver_ids = ma.fields.List(ma.fields.String())
+    decisions = ma.fields.List(ma.fields.Nested(DecisionTakenSchema))
+    note = ma.fields.String(
+        allow_none=True, metadata={"description": "why it was skipped, or that too few people may decide it"}
+    )
+
+
+class SubjectSchema(ma.Schema):
+    """What a request is about."""
+
+    kind = ma.fields.String()
+    id = ma.fields.String()
+
+
+class RequestSchema(ma.Schema):
+    """One request."""
+
+    id = ma.fields.String()
+    subject = ma.fields.Nested(SubjectSchema)
+    title = ma.fields.String()
+    money = Amount()
+    state = ma.fields.String()
+    steps = ma.fields.List(ma.fields.Nested(StepSchema))
+    chain = ma.fields.String()
+    policy_version = ma.fields.Integer()
+    facts = ma.fields.Raw()
+    content = ma.fields.Raw(metadata={"description": "what the content hash is over"})
+    content_hash = ma.fields.String()
+    created_at = Moment()
+    finished_at = Moment(allow_none=True)
+    version = ma.fields.Integer()
+
+
+@dataclass(frozen=True)
+class PolicyContent:
+    """A policy as it was sent; approvals.routing checks it."""
+
+    chains: Any
+
+
+class PolicyContentSchema(Wire):
+    """Body of a new policy."""
+
+    shape = PolicyContent
+
+    chains = ma.fields.Raw(
+        required=True, metadata={"description": "ordered; the first that fits wins, the last has `when: {}`"}
+    )
+
+
+class PolicySchema(ma.Schema):
+    """One version of the policy."""
+
+    version = ma.fields.Integer()
+    state = ma.fields.String()
+    chains = ma.fields.Function(lambda policy: policy.content["chains"])
+    created_at = Moment()
+    created_by = ma.fields.String()
+    activated_at = Moment(allow_none=True)
+    activated_by = ma.fields.String(allow_none=True)

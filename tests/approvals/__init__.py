@@ -1,0 +1,1 @@
+"""Approvals: routing and deciding on plain values; requests, policies and races on both databases."""
