@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 KEY_BYTES = 32
 SECRET_KEY_LENGTH_MIN = 32
@@ -41,21 +42,27 @@ class _Reader:
         self.environment = environment
         self.faults: list[str] = []
 
-    def text(self, name: str, default: str | None = None) -> str:
-        """Return NAME, or what the file NAME_FILE holds; a missing one without a default is a fault."""
+    def text(self, name: str, default: str | None = None, *, kept_in: Path | None = None) -> str:
+        """Return NAME, or what the file NAME_FILE holds; a missing one without a default is a fault.
+
+        `kept_in` is a folder whose file `name`, in lower case, counts when the environment says nothing: there
+        `make run` keeps what it made, so that a command typed by hand finds the same.
+        """
         value, file = self.environment.get(name), self.environment.get(f"{name}_FILE")
+        if kept_in is not None and not (value or file) and (kept := kept_in / name.lower()).exists():
+            file = str(kept)
         if value and file:
             self.faults.append(f"{name} and {name}_FILE are both set: which one counts?")
         elif file:
             try:
                 value = Path(file).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                self.faults.append(f"{name}_FILE cannot be read: {type(error).__name__}")
+                self.faults.append(f"{name}_FILE cannot be read: {type(error).__name__} ({file})")
                 return ""
         if value:
             return value
         if default is None:
-            self.faults.append(f"{name} is needed (or {name}_FILE); `make run` makes one under var/")
+            self.faults.append(f"{name} is needed (or {name}_FILE); `make run` makes one under VAR_DIR")
             return ""
         return default
 
@@ -80,16 +87,22 @@ def load(environment: Mapping[str, str]) -> Settings:
     read = _Reader(environment)
     host = read.text("HOST", "127.0.0.1")
     port = read.number("PORT", 8000, lowest=1, highest=65535)
-    var_dir = Path(read.text("VAR_DIR", "var")).absolute()
+    var_dir = _var_dir(read)
     settings = Settings(
         host=host,
         port=port,
         database_url=read.checked(
             "DATABASE_URL", read.text("DATABASE_URL", f"sqlite:///{var_dir}/clickledger.sqlite"), _database_fault
         ),
-        redis_url=read.checked("REDIS_URL", read.text("REDIS_URL", f"unix://{var_dir}/valkey.sock"), _redis_fault),
-        secret_key=read.checked("SECRET_KEY", read.text("SECRET_KEY"), _secret_key_fault).encode(),
-        key_encryption_key=read.checked("KEY_ENCRYPTION_KEY", read.text("KEY_ENCRYPTION_KEY"), _key_fault),
+        redis_url=read.checked(
+            "REDIS_URL",
+            read.text("REDIS_URL", f"unix://{quote(str(var_dir))}/valkey.sock", kept_in=var_dir),
+            _redis_fault,
+        ),
+        secret_key=read.checked("SECRET_KEY", read.text("SECRET_KEY", kept_in=var_dir), _secret_key_fault).encode(),
+        key_encryption_key=read.checked(
+            "KEY_ENCRYPTION_KEY", read.text("KEY_ENCRYPTION_KEY", kept_in=var_dir), _key_fault
+        ),
         public_url=read.checked("PUBLIC_URL", read.text("PUBLIC_URL", f"http://{host}:{port}"), _url_fault).rstrip("/"),
         trusted_proxy_hops=read.number("TRUSTED_PROXY_HOPS", 0, lowest=0, highest=10),
         var_dir=var_dir,
@@ -98,6 +111,24 @@ def load(environment: Mapping[str, str]) -> Settings:
     if read.faults:
         raise ConfigurationError(read.faults)
     return settings
+
+
+def var_dir(environment: Mapping[str, str]) -> Path:
+    """Return the folder for everything kept, before the other settings can be told."""
+    read = _Reader(environment)
+    folder = _var_dir(read)
+    if read.faults:
+        raise ConfigurationError(read.faults)
+    return folder
+
+
+def is_given(environment: Mapping[str, str], name: str) -> bool:
+    """Say whether `environment` names NAME or NAME_FILE."""
+    return bool(environment.get(name) or environment.get(f"{name}_FILE"))
+
+
+def _var_dir(read: _Reader) -> Path:
+    return Path(read.text("VAR_DIR", "var")).absolute()
 
 
 def _database_fault(url: str) -> str | None:

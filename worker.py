@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import rq
-from redis import Redis
+from redis import Redis, RedisError
 
 import config
 from core import doorbell, logs, runtime
@@ -19,6 +19,8 @@ from web import assembly, stages
 log = logging.getLogger("clickledger.worker")
 # The worker waits for work on a blocking read, so its connection must outlast that wait.
 WORKER_TTL_S = 60
+# A worker may be started together with its Redis.
+REDIS_START_S_MAX = 30
 
 
 def run_stage(name: str, options: Mapping[str, Any]) -> None:
@@ -26,6 +28,20 @@ def run_stage(name: str, options: Mapping[str, Any]) -> None:
     started = time.monotonic()
     stages.run(name, options)
     log.info("stage ran", extra={"stage": name, "seconds": round(time.monotonic() - started, 3)})
+
+
+def is_up(redis: Redis, *, within_s: float) -> bool:
+    """Wait until Redis answers, and say whether it did in time."""
+    end = time.monotonic() + within_s
+    while True:
+        try:
+            redis.ping()
+        except RedisError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        else:
+            return True
 
 
 def work(redis: Redis) -> None:
@@ -64,6 +80,9 @@ def main(arguments: list[str]) -> int:
     # No socket timeout here: a worker waits for its queue longer than any request may wait for Redis.
     redis = Redis.from_url(settings.redis_url)
     if arguments == ["work"]:
+        if not is_up(redis, within_s=REDIS_START_S_MAX):
+            log.error("Redis does not answer", extra={"seconds": REDIS_START_S_MAX})
+            return 1
         work(redis)
     else:
         stopped = threading.Event()

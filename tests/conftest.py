@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,31 @@ PASSWORD = "correct horse battery"
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 MISSING_POSTGRESQL = "no PostgreSQL: set TEST_DATABASE_URL or install Debian's postgresql"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was skipped for want of a server or program, and how to get it."""
+    missing = _skipped_for_want(terminalreporter)
+    if missing:
+        parts = "; ".join(f"{count} tests: {reason}" for reason, count in sorted(missing.items()))
+        terminalreporter.write_line(f"skipped {parts}", yellow=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With REQUIRE_ALL, as CI sets it, fail for what a machine could have had."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("REQUIRE_ALL") and isinstance(reporter, pytest.TerminalReporter) and _skipped_for_want(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped_for_want(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """Count the skips by reason; by our custom such a reason reads `no PostgreSQL: how to get it`."""
+    reasons = (
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in reporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple)
+    )
+    return Counter(reason for reason in reasons if reason.startswith("no "))
 
 
 class TestClock:

@@ -1,0 +1,57 @@
+# `make` alone lists the commands. Only make and Python 3.11 or newer are presumed; all else is set up under .venv/.
+
+PYTHON3 ?= python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime-is-set-up
+DEVELOPMENT := $(VENV)/.development-is-set-up
+LOCK := $(PYTHON) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml
+
+.PHONY: help demo run test check lock migrate bench
+.DEFAULT_GOAL := help
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME)  ## play the whole story on sample data, then leave the console open; EXIT=1 ends there and judges it
+	@exec $(PYTHON) -m web.demo
+
+run: $(RUNTIME)  ## serve on HOST and PORT (127.0.0.1:8000) with the data under VAR_DIR (var); .env.example lists all settings
+	@exec $(PYTHON) -m web.launch run
+
+test: $(DEVELOPMENT)  ## run every test; REQUIRE_ALL=1 fails when a server or browser they need is missing
+	@exec $(PYTHON) -m pytest -n 2 --dist worksteal
+
+check: $(DEVELOPMENT)  ## format, lint, types, floors and sizes
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(PYTHON) -m pytest -q tests/test_tidy.py
+
+lock: $(DEVELOPMENT)  ## renew the lock files from pyproject.toml
+	$(LOCK) --upgrade -o deploy/requirements.lock
+	$(LOCK) --upgrade --extra dev -c deploy/requirements.lock -o deploy/requirements-dev.lock
+
+migrate: $(RUNTIME)  ## bring the database to the newest revision
+	@exec $(PYTHON) -m web.launch migrate
+
+# Not in the list: there is no benchmark yet.
+bench:
+	@echo 'bench/ holds no benchmark yet: nothing was measured'
+
+$(PYTHON):
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'Python 3.11 or newer is needed, and `$(PYTHON3)` is none; name another: make PYTHON3=/path/to/python3.11 ...' >&2; exit 1; }
+	@echo 'setting up $(VENV) (once)'
+	@$(PYTHON3) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo 'Python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+
+# pip is quiet unless it fails. A stamp older than its lock installs again, so a pulled change of the lock is followed.
+$(RUNTIME): deploy/requirements.lock | $(PYTHON)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(DEVELOPMENT): deploy/requirements-dev.lock | $(PYTHON)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
