@@ -31,7 +31,7 @@ class JournalEntry(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     kind: Mapped[str] = mapped_column(sa.String(20))  # ledger.posting.EntryKind
     source_type: Mapped[str] = mapped_column(sa.String(20))  # accrual, conversion, batch_item, ..
-    source_id: Mapped[str] = mapped_column(sa.String(80))
+    source_id: Mapped[str] = mapped_column(Id)
     period: Mapped[str] = mapped_column(sa.String(7), index=True)
     occurred_on: Mapped[date]  # when it happened, by its own date
     posted_on: Mapped[date]  # the date in the journal: within `period`

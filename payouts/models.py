@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.database import VERSION, Base, Id, Json, Minor
+from core.database import VERSION, Base, ExactDecimal, Id, Json, Minor
 
 
 class CategoryRuleset(Base):
@@ -54,7 +54,7 @@ class Accrual(Base):
     category_account: Mapped[str] = mapped_column(sa.String(120))
     amount_minor: Mapped[int] = mapped_column(Minor)  # signed: a clawback is negative
     currency: Mapped[str] = mapped_column(sa.String(3))
-    unrounded: Mapped[Decimal] = mapped_column(sa.Numeric(28, 8))  # in major units, before the one rounding
+    unrounded: Mapped[Decimal] = mapped_column(ExactDecimal(28, 8))  # in major units, before the one rounding
     assurance: Mapped[str] = mapped_column(sa.String(1))
     occurred_on: Mapped[date]
     payable_on: Mapped[date]  # occurred_on and the hold days as they were then
@@ -106,6 +106,10 @@ class Batch(Base):
     created_by: Mapped[str] = mapped_column(sa.String(120))
     released_at: Mapped[datetime | None]
     released_by: Mapped[str | None] = mapped_column(sa.String(120))
+    # Our own account that pays, as it was when the batch was made: who releases sees what will leave it.
+    debtor_name: Mapped[str] = mapped_column(sa.String(70))
+    debtor_iban: Mapped[str] = mapped_column(sa.String(34))
+    debtor_bic: Mapped[str | None] = mapped_column(sa.String(11))
     file_name: Mapped[str | None] = mapped_column(sa.String(120))
     file_content: Mapped[bytes | None] = mapped_column(sa.LargeBinary)  # made once, at release; every download is it
     file_sha256: Mapped[str | None] = mapped_column(sa.String(64))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
-from core.database import Id, Json, Minor, UtcDateTime
+from core.database import ExactDecimal, Id, Json, Minor, UtcDateTime
 
 revision = "0008"
 down_revision = "0007"
@@ -28,6 +28,9 @@ def upgrade() -> None:
         sa.Column("created_by", sa.String(length=120), nullable=False),
         sa.Column("released_at", UtcDateTime(), nullable=True),
         sa.Column("released_by", sa.String(length=120), nullable=True),
+        sa.Column("debtor_name", sa.String(length=70), nullable=False),
+        sa.Column("debtor_iban", sa.String(length=34), nullable=False),
+        sa.Column("debtor_bic", sa.String(length=11), nullable=True),
         sa.Column("file_name", sa.String(length=120), nullable=True),
         sa.Column("file_content", sa.LargeBinary(), nullable=True),
         sa.Column("file_sha256", sa.String(length=64), nullable=True),
@@ -97,7 +100,7 @@ def upgrade() -> None:
         sa.Column("category_account", sa.String(length=120), nullable=False),
         sa.Column("amount_minor", Minor, nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("unrounded", sa.Numeric(precision=28, scale=8), nullable=False),
+        sa.Column("unrounded", ExactDecimal(28, 8), nullable=False),
         sa.Column("assurance", sa.String(length=1), nullable=False),
         sa.Column("occurred_on", sa.Date(), nullable=False),
         sa.Column("payable_on", sa.Date(), nullable=False),

@@ -1,0 +1,108 @@
+"""The journal for other programs: hledger text that `hledger check -s` accepts, and CSV; written as it is read."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core import money
+from ledger.models import JournalEntry, JournalLine
+
+_ROWS_AT_ONCE = 1000
+# A spreadsheet runs what begins with one of these.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+CSV_COLUMNS = (
+    "entry_id", "kind", "source_type", "source_id", "period", "posted_on", "occurred_on", "description",
+    "line", "account", "amount", "currency", "affiliate_id",
+)  # fmt: skip
+
+
+def hledger(session: Session, period: str | None = None) -> Iterator[str]:
+    """Yield the journal of `period`, or all of it, as hledger text: declarations, then entries by date and source.
+
+    https://hledger.org/hledger.html#journal: every account and commodity is declared, so that strict checks pass.
+    The date an entry is booked on stands first, its own date second where the two differ.
+    """
+    yield "; Clickledger journal: a debit is positive, a credit negative\n"
+    for currency in _distinct(session, JournalLine.currency, period):
+        yield f"commodity {_commodity_format(currency)} {currency}\n"
+    for account in _distinct(session, JournalLine.account, period):
+        yield f"account {account}\n"
+    entry_id = None
+    for entry, line in _rows(session, period):
+        if entry.id != entry_id:
+            entry_id = entry.id
+            yield f"\n{_dates(entry)} ({entry.source_id}) {_plain(entry.description)}  ; kind:{entry.kind}\n"
+        owner = f"  ; affiliate:{line.affiliate_id}" if line.affiliate_id else ""
+        yield f"    {line.account}  {money.to_text(line.amount_minor, line.currency)} {line.currency}{owner}\n"
+
+
+def comma_separated(session: Session, period: str | None = None) -> Iterator[str]:
+    """Yield the journal of `period`, or all of it, as CSV (RFC 4180), one row a line, in the order of `hledger`."""
+    yield _csv_row(CSV_COLUMNS)
+    for entry, line in _rows(session, period):
+        texts = (
+            entry.id, entry.kind, entry.source_type, entry.source_id, entry.period, entry.posted_on.isoformat(),
+            entry.occurred_on.isoformat(), entry.description, str(line.line_number), line.account,
+        )  # fmt: skip
+        amount = money.to_text(line.amount_minor, line.currency)
+        # The amount alone may begin with a minus: it is a number of ours.
+        cells = [*map(_neutral, texts), amount, line.currency, line.affiliate_id or ""]
+        yield _csv_row(cells)
+
+
+def _rows(session: Session, period: str | None) -> Iterator[Any]:
+    statement = (
+        sa.select(JournalEntry, JournalLine)
+        .join(JournalLine, JournalLine.entry_id == JournalEntry.id)
+        .where(*_within(period))
+        # Not by entry id: a journal built anew from what it is about reads the same, line for line.
+        .order_by(
+            JournalEntry.posted_on,
+            JournalEntry.source_type,
+            JournalEntry.source_id,
+            JournalEntry.kind,
+            JournalLine.line_number,
+        )
+        .execution_options(yield_per=_ROWS_AT_ONCE)
+    )
+    for batch in session.execute(statement).partitions():
+        yield from batch
+        session.expunge_all()  # a long journal must not gather in memory
+
+
+def _distinct(session: Session, column: sa.orm.InstrumentedAttribute[str], period: str | None) -> list[str]:
+    statement = sa.select(column).distinct().join(JournalEntry, JournalEntry.id == JournalLine.entry_id)
+    return sorted(session.scalars(statement.where(*_within(period))))
+
+
+def _within(period: str | None) -> list[sa.ColumnElement[bool]]:
+    return [] if period is None else [JournalEntry.period == period]
+
+
+def _commodity_format(currency: str) -> str:
+    # The directive needs a decimal mark even where there are no decimals.
+    return f"1000.{'0' * money.exponent(currency)}"
+
+
+def _dates(entry: JournalEntry) -> str:
+    own = "" if entry.occurred_on == entry.posted_on else f"={entry.occurred_on.isoformat()}"
+    return f"{entry.posted_on.isoformat()}{own}"
+
+
+def _plain(text: str) -> str:
+    """Return `text` on one line and without what would begin a comment."""
+    return " ".join(text.replace(";", ",").split())
+
+
+def _neutral(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _csv_row(cells: Any) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue()

@@ -1,0 +1,92 @@
+"""What is posted: balanced entries about one thing each; a debit is positive, a credit negative."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from core.money import Money
+
+PAYABLE = "payable:affiliate"
+RECEIVABLE = "receivable:network"
+REVENUE = "revenue:network"
+CLEARING = "clearing:payouts"
+
+
+class EntryKind(StrEnum):
+    """What an entry says happened."""
+
+    ACCRUAL = "accrual"
+    REVENUE = "revenue"
+    BATCH_SENT = "batch_sent"
+    SETTLEMENT = "settlement"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One account's part of an entry; `affiliate_id` says whose part of a shared account it is."""
+
+    account: str
+    amount_minor: int
+    currency: str
+    affiliate_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Posting:
+    """An entry to be posted; `kind`, `source_type` and `source_id` together are posted once.
+
+    One about nothing (an amount of zero) has no lines and is not posted.
+    """
+
+    kind: EntryKind
+    source_type: str
+    source_id: str
+    occurred_on: date
+    description: str
+    lines: tuple[Line, ...]
+
+
+def imbalance(lines: Iterable[Line]) -> dict[str, int]:
+    """Return what is left over of each currency, in minor units; empty when the lines balance."""
+    left: defaultdict[str, int] = defaultdict(int)
+    for line in lines:
+        left[line.currency] += line.amount_minor
+    return {currency: amount_minor for currency, amount_minor in left.items() if amount_minor}
+
+
+def accrual(
+    *, accrual_id: str, conversion_id: str, affiliate_id: str, account: str, money: Money, occurred_on: date
+) -> Posting:
+    """Return the entry of what we have come to owe an affiliate; a negative amount is one taken back."""
+    lines = _transfer(money, debit=(account, None), credit=(PAYABLE, affiliate_id))
+    return Posting(EntryKind.ACCRUAL, "accrual", accrual_id, occurred_on, f"commission of {conversion_id}", lines)
+
+
+def revenue(*, conversion_id: str, money: Money, occurred_on: date) -> Posting:
+    """Return the entry of what a network owes us for a conversion."""
+    lines = _transfer(money, debit=(RECEIVABLE, None), credit=(REVENUE, None))
+    return Posting(EntryKind.REVENUE, "conversion", conversion_id, occurred_on, f"revenue of {conversion_id}", lines)
+
+
+def batch_sent(*, end_to_end_id: str, payout_id: str, affiliate_id: str, money: Money, sent_on: date) -> Posting:
+    """Return the entry of a payout that has left in a payment file and is not yet seen at the bank."""
+    lines = _transfer(money, debit=(PAYABLE, affiliate_id), credit=(CLEARING, None))
+    return Posting(EntryKind.BATCH_SENT, "batch_item", end_to_end_id, sent_on, f"payout {payout_id} sent", lines)
+
+
+def settlement(*, end_to_end_id: str, payout_id: str, bank_account: str, money: Money, settled_on: date) -> Posting:
+    """Return the entry of a payout that the bank statement of `bank_account` (an IBAN) shows as paid."""
+    lines = _transfer(money, debit=(CLEARING, None), credit=(f"bank:{bank_account}", None))
+    return Posting(EntryKind.SETTLEMENT, "batch_item", end_to_end_id, settled_on, f"payout {payout_id} settled", lines)
+
+
+def _transfer(money: Money, *, debit: tuple[str, str | None], credit: tuple[str, str | None]) -> tuple[Line, ...]:
+    """Return the two lines that move `money`, from account (and affiliate) to account; none for nothing."""
+    if money.amount_minor == 0:
+        return ()
+    return (
+        Line(debit[0], money.amount_minor, money.currency, debit[1]),
+        Line(credit[0], -money.amount_minor, money.currency, credit[1]),
+    )
