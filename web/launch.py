@@ -230,6 +230,8 @@ def _valkey(path: Path, data: Path) -> list[str]:
     return [
         str(binary), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--dir", str(data),
         "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning",
+        # Its title would hide the folder from `ps`: with several launches nobody could tell whose it is.
+        "--set-proc-title", "no",
     ]  # fmt: skip
 
 
