@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.database import VERSION, Base, Id, Json, Minor
+from core.database import VERSION, Base, ExactDecimal, Id, Json, Minor
 
 
 class Source(Base):
@@ -94,7 +94,7 @@ class CampaignTerms(Base):
     campaign_id: Mapped[str] = mapped_column(sa.ForeignKey("campaigns.id"), primary_key=True)
     version: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
     kind: Mapped[str] = mapped_column(sa.String(8))  # told | fixed | percent | share
-    percent: Mapped[Decimal | None] = mapped_column(sa.Numeric(20, 8))
+    percent: Mapped[Decimal | None] = mapped_column(ExactDecimal(20, 8))
     amount_minor: Mapped[int | None] = mapped_column(Minor)
     currency: Mapped[str | None] = mapped_column(sa.String(3))
     starts_at: Mapped[datetime]
@@ -108,7 +108,8 @@ class CampaignTerms(Base):
         return {
             "version": self.version,
             "kind": self.kind,
-            "percent": None if self.percent is None else str(self.percent),
+            # Without trailing zeros: the same text whether the row was just made or comes back from its column.
+            "percent": None if self.percent is None else f"{self.percent.normalize():f}",
             "amount_minor": self.amount_minor,
             "currency": self.currency,
         }

@@ -1,6 +1,7 @@
 """How values travel: base schema, money, moments; marshmallow lives at this edge alone."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -26,6 +27,17 @@ class Wire(ma.Schema):
     @ma.post_load
     def _shaped(self, values: dict[str, Any], **_: object) -> Any:
         return self.shape(**values) if self.shape else values
+
+
+class Text(ma.fields.String):
+    """Text that both databases keep: without control characters (PostgreSQL refuses NUL) and lone surrogates."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+            message = "takes text without control characters"
+            raise ma.ValidationError(message)
+        return text
 
 
 class Moment(ma.fields.Field[datetime]):

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from core.database import Id, Json, Minor, UtcDateTime
+from core.database import ExactDecimal, Id, Json, Minor, UtcDateTime
 
 revision = "0003"
 down_revision = "0002"
@@ -65,7 +65,7 @@ def upgrade() -> None:
         sa.Column("campaign_id", Id, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=8), nullable=False),
-        sa.Column("percent", sa.Numeric(precision=20, scale=8), nullable=True),
+        sa.Column("percent", ExactDecimal(20, 8), nullable=True),
         sa.Column("amount_minor", Minor, nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=True),
         sa.Column("starts_at", UtcDateTime(), nullable=False),
