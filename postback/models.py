@@ -7,6 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import VERSION, Base, Id, Json, Minor
+from core.money import Money
+
+# Compared with a click's id, and PostgreSQL refuses to compare under two collations.
+ClaimedId = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
 
 
 class Receipt(Base):
@@ -50,7 +54,7 @@ class Conversion(Base):
     content_sha256: Mapped[str] = mapped_column(sa.String(64))
     receipt_id: Mapped[str] = mapped_column(Id)  # the receipt that recorded it
     transaction_id: Mapped[str] = mapped_column(sa.String(255))
-    claimed_click_id: Mapped[str] = mapped_column(sa.String(255), index=True)
+    claimed_click_id: Mapped[str] = mapped_column(ClaimedId, index=True)
     click_id: Mapped[str | None] = mapped_column(sa.ForeignKey("clicks.id"), index=True)
     campaign_id: Mapped[str | None] = mapped_column(sa.ForeignKey("campaigns.id"))
     affiliate_id: Mapped[str | None] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
@@ -73,6 +77,16 @@ class Conversion(Base):
         sa.Index("ix_conversions_state", "state", "id"),
         sa.Index("ix_conversions_transaction", "source_id", "transaction_id"),
     )
+
+    @property
+    def payout(self) -> Money | None:
+        """What the postback told as payout."""
+        return None if self.payout_minor is None else Money(self.payout_minor, self.currency)
+
+    @property
+    def amount(self) -> Money | None:
+        """The sale."""
+        return None if self.amount_minor is None else Money(self.amount_minor, self.currency)
 
 
 class ConversionEvent(Base):

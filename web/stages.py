@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import postback.jobs
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -16,7 +18,9 @@ class Stage:
     takes_period: bool = False  # its options are `period` and `asked_by`
 
 
-_TABLE: tuple[Stage, ...] = ()
+_TABLE: tuple[Stage, ...] = (
+    Stage("matching-clicks", postback.jobs.match_clicks, every_s=60, does="gives unmatched conversions their click"),
+)
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}
 

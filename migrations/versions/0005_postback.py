@@ -22,7 +22,11 @@ def upgrade() -> None:
         sa.Column("content_sha256", sa.String(length=64), nullable=False),
         sa.Column("receipt_id", Id, nullable=False),
         sa.Column("transaction_id", sa.String(length=255), nullable=False),
-        sa.Column("claimed_click_id", sa.String(length=255), nullable=False),
+        sa.Column(
+            "claimed_click_id",
+            sa.String(length=255).with_variant(sa.String(length=255, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("click_id", Id, nullable=True),
         sa.Column("campaign_id", Id, nullable=True),
         sa.Column("affiliate_id", Id, nullable=True),

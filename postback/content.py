@@ -1,0 +1,191 @@
+"""What a believed postback claims: mapped parameters become a claim, or every fault at once."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from core import money
+from core.errors import Fault
+from core.money import Money, MoneyError
+
+FIELDS = (
+    "click_id", "transaction_id", "payout", "amount", "currency", "event", "status", "occurred_at",
+    "sub1", "sub2", "sub3", "sub4", "sub5",
+)  # fmt: skip
+TIMESTAMP = "ts"
+DEFAULT_EVENT = "sale"
+WORD_LENGTH_MAX = 40
+
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+_EPOCH_SECONDS = re.compile(r"[0-9]{10}", re.ASCII)
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+# No value holds a control character, so this joins two of them unambiguously.
+_JOINT = "\x1f"
+
+# Notes a fault: our name of the field, and the reason.
+_Fault = Callable[[str, str], None]
+
+
+class DedupeBy(StrEnum):
+    """What makes two postbacks of a source the same conversion."""
+
+    TRANSACTION_ID = "transaction_id"
+    TRANSACTION_EVENT = "transaction_event"
+    CLICK_EVENT = "click_event"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source's parameters are read: `parameters` maps our names to the network's where they differ."""
+
+    dedupe_by: DedupeBy = DedupeBy.TRANSACTION_ID
+    default_currency: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, our_name: str) -> str:
+        """Return what the network calls `our_name`."""
+        return self.parameters.get(our_name, our_name)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The network's names of the fields by ours.
+
+        A name that the network gave to another field of ours is not read twice: with `click_id` mapped to `sub1`,
+        there is no sub1.
+        """
+        taken = set(self.parameters.values())
+        return {ours: self.name(ours) for ours in FIELDS if ours in self.parameters or ours not in taken}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one postback says happened. `told_at` is the network's own time for it, where it gave one."""
+
+    transaction_id: str
+    click_id: str
+    event: str
+    status_word: str | None
+    payout: Money | None
+    amount: Money | None
+    currency: str
+    subs: Mapping[str, str]
+    told_at: datetime | None
+    sent_at: datetime
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it happened: the network's word for it unless that lies after the postback itself."""
+        return self.told_at if self.told_at is not None and self.told_at <= self.sent_at else self.sent_at
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The meaning as plain JSON: what a retry repeats. When it was sent and signed is not part of it."""
+        return {
+            "transaction_id": self.transaction_id,
+            "click_id": self.click_id,
+            "event": self.event,
+            "status": self.status_word,
+            "payout": None if self.payout is None else str(self.payout),
+            "amount": None if self.amount is None else str(self.amount),
+            "currency": self.currency,
+            "subs": dict(self.subs),
+            "occurred_at": None if self.told_at is None else self.told_at.isoformat(),
+        }
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the meaning, in 64 lower-case hexadecimal digits."""
+        text = json.dumps(self.facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def dedupe_key(self, dedupe_by: DedupeBy) -> str:
+        """Return what must be unique within the source."""
+        match dedupe_by:
+            case DedupeBy.TRANSACTION_ID:
+                return self.transaction_id
+            case DedupeBy.TRANSACTION_EVENT:
+                return f"{self.transaction_id}{_JOINT}{self.event}"
+            case DedupeBy.CLICK_EVENT:
+                return f"{self.click_id}{_JOINT}{self.event}"
+
+
+def read(values: Mapping[str, str], reading: Reading, *, sent_at: datetime) -> Claim | list[Fault]:
+    """Return the claim `values` make, or everything wrong with them, each fault under the network's own name.
+
+    An empty value is an absent one: networks send the macros they cannot fill as nothing.
+    """
+    told = {ours: values[theirs] for ours, theirs in reading.names.items() if values.get(theirs)}
+    faults: list[Fault] = []
+
+    def fault(our_name: str, reason: str) -> None:
+        faults.append(Fault(reading.name(our_name), reason))
+
+    if "click_id" not in told:
+        fault("click_id", "is needed")
+    if "transaction_id" not in told and reading.dedupe_by is not DedupeBy.CLICK_EVENT:
+        fault("transaction_id", "is needed")
+    for word in ("event", "status"):
+        if len(told.get(word, "")) > WORD_LENGTH_MAX:
+            fault(word, f"is longer than {WORD_LENGTH_MAX} characters")
+    currency = _currency(told.get("currency") or reading.default_currency, fault)
+    amounts = {name: _amount(name, told.get(name), currency, fault) for name in ("payout", "amount")}
+    told_at = _moment(told.get("occurred_at"), fault)
+    if faults or currency is None:
+        return faults
+    return Claim(
+        transaction_id=told.get("transaction_id", ""),
+        click_id=told["click_id"],
+        event=told.get("event", DEFAULT_EVENT),
+        status_word=told.get("status"),
+        payout=amounts["payout"],
+        amount=amounts["amount"],
+        currency=currency,
+        subs={name: value for name, value in told.items() if name.startswith("sub")},
+        told_at=told_at,
+        sent_at=sent_at,
+    )
+
+
+def _currency(code: str | None, fault: _Fault) -> str | None:
+    if not code:
+        fault("currency", "is needed: the source has no default currency")
+        return None
+    try:
+        money.exponent(code)
+    except MoneyError as error:
+        fault("currency", str(error))
+        return None
+    return code
+
+
+def _amount(name: str, text: str | None, currency: str | None, fault: _Fault) -> Money | None:
+    if text is None:
+        return None
+    if not _AMOUNT.fullmatch(text):
+        fault(name, "is not an amount: up to 12 digits and, after a point, up to 6, such as 12.50")
+        return None
+    if currency is None:
+        return None
+    try:
+        return money.parse(text, currency)
+    except MoneyError as error:
+        fault(name, str(error))
+        return None
+
+
+def _moment(text: str | None, fault: _Fault) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        if _EPOCH_SECONDS.fullmatch(text):
+            return datetime.fromtimestamp(int(text), UTC)
+        if _RFC3339.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    fault("occurred_at", "is neither an RFC 3339 time such as 2026-10-03T10:00:00Z nor Unix seconds")
+    return None

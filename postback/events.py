@@ -1,0 +1,100 @@
+"""What happens to a conversion after it was recorded: its numbered, append-only events, and what people decide."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core import audit, doorbell
+from core.actors import Actor
+from core.audit import Act as AuditedAct
+from core.errors import Conflict, NotFound
+from core.runtime import Runtime
+from postback import event_rules
+from postback.event_rules import Act, EventKind, NotAllowed, State
+from postback.models import Conversion, ConversionEvent
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened, and who or what made it happen."""
+
+    kind: EventKind
+    actor: Actor
+    at: datetime
+    receipt_id: str | None = None
+    reason: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decides about a conversion, as he saw it at `version`."""
+
+    kind: str
+    reason: str
+    version: int
+
+
+def row(conversion_id: str, seq: int, event: Event) -> dict[str, Any]:
+    """Return the event as a row to insert."""
+    return {
+        "conversion_id": conversion_id,
+        "seq": seq,
+        "kind": event.kind.value,
+        "at": event.at,
+        "actor_kind": event.actor.kind.value,
+        "actor_id": event.actor.id,
+        "receipt_id": event.receipt_id,
+        "reason": event.reason,
+        "details": dict(event.details),
+    }
+
+
+def append(session: Session, conversion: Conversion, event: Event) -> None:
+    """Add the next event of `conversion`, whose row this transaction holds locked: its number is taken from there."""
+    last = session.scalar(
+        sa.select(sa.func.max(ConversionEvent.seq)).where(ConversionEvent.conversion_id == conversion.id)
+    )
+    session.add(ConversionEvent(**row(conversion.id, (last or 0) + 1, event)))
+    conversion.version += 1
+
+
+def decide(runtime: Runtime, session: Session, conversion_id: str, decision: Decision, *, actor: Actor) -> Conversion:
+    """Approve a held conversion or reject one that is not accrued, on the record; return it as it is then.
+
+    Raise NotFound, or Conflict when it has moved on from the version or its state does not allow the act.
+    """
+    conversion = session.get(Conversion, conversion_id, with_for_update=True, populate_existing=True)
+    if conversion is None:
+        message = f"there is no conversion {conversion_id}"
+        raise NotFound(message)
+    if conversion.version != decision.version:
+        message = f"{conversion_id} is at version {conversion.version} by now: look again before you decide"
+        raise Conflict(message, slug="version-moved-on")
+    act = Act(decision.kind)
+    change = event_rules.after(State(conversion.state), act, is_held=conversion.hold_reason is not None)
+    if isinstance(change, NotAllowed):
+        raise Conflict(change.reason, slug="not-allowed-now")
+    now = runtime.clock()
+    before = standing(conversion)
+    conversion.state, conversion.hold_reason = change.state.value, None
+    details = {"before": before, "after": standing(conversion)}
+    append(session, conversion, Event(change.kind, actor, now, reason=decision.reason, details=details))
+    audit.record(
+        session,
+        AuditedAct(
+            actor, change.kind.value, "conversion", conversion_id, now, before, standing(conversion), decision.reason
+        ),
+    )
+    if act is Act.APPROVE:
+        doorbell.after_commit(session, "accrual")
+    return conversion
+
+
+def standing(conversion: Conversion) -> dict[str, str | None]:
+    """Return where a conversion stands, as plain JSON."""
+    return {"state": conversion.state, "hold_reason": conversion.hold_reason}

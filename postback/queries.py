@@ -1,0 +1,74 @@
+"""Reads of receipts and conversions."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+import sqlalchemy as sa
+
+from core.http.wire import PageQuery
+from ledger import periods
+from postback.models import Conversion, Receipt
+
+
+@dataclass(frozen=True)
+class ReceiptQuery(PageQuery):
+    """Which receipts: those with all the given properties, received from `since` on and before `until`."""
+
+    source_id: str | None = None
+    verdict: str | None = None
+    reason: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ConversionQuery(PageQuery):
+    """Which conversions: those with all the given properties; `period` is the month they occurred in, in UTC."""
+
+    state: str | None = None
+    held: bool | None = None
+    source_id: str | None = None
+    affiliate_id: str | None = None
+    transaction_id: str | None = None
+    period: str | None = None
+
+
+def receipts(query: ReceiptQuery) -> sa.Select[Receipt]:
+    """Return the statement for the receipts `query` asks for."""
+    statement = sa.select(Receipt)
+    for column, wanted in (
+        (Receipt.source_id, query.source_id),
+        (Receipt.verdict, query.verdict),
+        (Receipt.reason, query.reason),
+        (Receipt.outcome, query.outcome),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if query.since is not None:
+        statement = statement.where(Receipt.received_at >= query.since)
+    if query.until is not None:
+        statement = statement.where(Receipt.received_at < query.until)
+    return statement
+
+
+def conversions(query: ConversionQuery) -> sa.Select[Conversion]:
+    """Return the statement for the conversions `query` asks for."""
+    statement = sa.select(Conversion)
+    for column, wanted in (
+        (Conversion.state, query.state),
+        (Conversion.source_id, query.source_id),
+        (Conversion.affiliate_id, query.affiliate_id),
+        (Conversion.transaction_id, query.transaction_id),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if query.held is not None:
+        is_held = Conversion.hold_reason.is_not(None)
+        statement = statement.where(is_held if query.held else sa.not_(is_held))
+    if query.period is not None:
+        first, last = periods.bounds(query.period)
+        beginning = datetime.combine(first, time(), UTC)
+        end = datetime.combine(last, time(), UTC) + timedelta(days=1)
+        statement = statement.where(Conversion.occurred_at >= beginning, Conversion.occurred_at < end)
+    return statement

@@ -1,0 +1,42 @@
+"""Refused attempts: a bounded sample is kept with its true reason, the rest is counted."""
+
+import logging
+
+from prometheus_client import Counter
+
+from core.errors import Unavailable
+from core.runtime import Runtime
+from postback import receipts
+from postback.rate import Buckets, Rate
+from postback.receipts import Attempt
+from postback.verification import Refusal
+
+# 120 receipts of at most some 5 KiB in a source's worst minute, 60 in every one after it: an attacker cannot fill the
+# disk, and somebody who sets up a network still finds each of his attempts.
+SAMPLE = Rate(per_second=1, burst=60)
+# Whoever invents source ids shares one sample.
+UNKNOWN = "unknown source"
+
+# No label is the request's choice: a label for every id would be a time series for every id.
+REFUSED = Counter("clickledger_postbacks_refused", "Postbacks refused, by reason.", ["reason"])
+UNSAMPLED = Counter("clickledger_postbacks_refused_unsampled", "Refused postbacks of which no receipt was kept.")
+
+log = logging.getLogger(__name__)
+
+
+def keep(
+    runtime: Runtime, samples: Buckets, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
+) -> None:
+    """Count a refused attempt, and store its receipt while the minute's sample is not full."""
+    REFUSED.labels(refusal.value).inc()
+    key = UNKNOWN if refusal is Refusal.UNKNOWN_SOURCE else attempt.source_id
+    if samples.wait_s(key, SAMPLE, now=attempt.received_at):
+        UNSAMPLED.inc()
+        return
+    try:
+        with runtime.transaction() as session:
+            receipts.write(session, [receipts.refused(runtime.new_id("rcp"), attempt, refusal, secret_id)])
+    except Unavailable:
+        # The answer is the same with or without a receipt: nothing was promised to this sender.
+        UNSAMPLED.inc()
+        log.warning("refused postback not stored", extra={"reason": refusal.value})

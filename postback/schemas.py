@@ -1,0 +1,137 @@
+"""The wire of postback."""
+
+import marshmallow as ma
+
+from core.http.wire import Amount, Moment, PageQuerySchema, Text, Wire
+from postback.answers import Status
+from postback.event_rules import Act, State
+from postback.events import Decision
+from postback.queries import ConversionQuery, ReceiptQuery
+from postback.receipts import BELIEVED, REFUSED
+from postback.verification import Refusal
+
+_STORED = (
+    Status.ACCEPTED, Status.DUPLICATE, Status.CONFLICT, Status.UNMATCHED, Status.HELD_LATE, Status.INVALID,
+    Status.UNAUTHORISED,
+)  # fmt: skip
+_ID = ma.validate.Length(max=40)
+
+
+class FaultSchema(ma.Schema):
+    """One thing wrong with a postback."""
+
+    field = ma.fields.String()
+    reason = ma.fields.String()
+
+
+class AnswerSchema(ma.Schema):
+    """What the sender of a postback hears. Every refusal is `{"status": "unauthorised"}` and nothing else."""
+
+    status = ma.fields.String(required=True, validate=ma.validate.OneOf([status.value for status in Status]))
+    receipt_id = ma.fields.String()
+    conversion_id = ma.fields.String()
+    reason = ma.fields.String()
+    errors = ma.fields.List(ma.fields.Nested(FaultSchema))
+
+
+class ReceiptSchema(ma.Schema):
+    """One postback as it came in, and what was made of it."""
+
+    id = ma.fields.String()
+    received_at = Moment()
+    source_id = ma.fields.String()
+    peer = ma.fields.String()
+    method = ma.fields.String()
+    verdict = ma.fields.String()
+    reason = ma.fields.String(allow_none=True)
+    faults = ma.fields.List(ma.fields.Nested(FaultSchema))
+    secret_id = ma.fields.String(allow_none=True)
+    assurance = ma.fields.String()
+    covered_fields = ma.fields.List(ma.fields.String())
+    dedupe_key = ma.fields.String(allow_none=True)
+    outcome = ma.fields.String()
+    conversion_id = ma.fields.String(allow_none=True)
+    latency_us = ma.fields.Integer()
+
+
+class RawSchema(ma.Schema):
+    """The request itself; a byte that is no text is written as its hexadecimal escape."""
+
+    query = ma.fields.String()
+    body = ma.fields.String()
+    signature_headers = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
+
+
+class RevealedReceiptSchema(ReceiptSchema):
+    """A receipt with the raw request, for people who may see it; null for everybody else."""
+
+    raw = ma.fields.Nested(RawSchema, allow_none=True)
+
+
+class ReceiptQuerySchema(PageQuerySchema):
+    """Query of the receipts."""
+
+    shape = ReceiptQuery
+
+    source_id = ma.fields.String(load_default=None, validate=_ID)
+    verdict = ma.fields.String(load_default=None, validate=ma.validate.OneOf([BELIEVED, REFUSED]))
+    reason = ma.fields.String(load_default=None, validate=ma.validate.OneOf([reason.value for reason in Refusal]))
+    outcome = ma.fields.String(load_default=None, validate=ma.validate.OneOf([status.value for status in _STORED]))
+    since = Moment(load_default=None, data_key="from")
+    until = Moment(load_default=None, metadata={"description": "this moment excluded"})
+
+
+class ConversionSchema(ma.Schema):
+    """One conversion."""
+
+    id = ma.fields.String()
+    source_id = ma.fields.String()
+    transaction_id = ma.fields.String()
+    dedupe_key = ma.fields.String()
+    claimed_click_id = ma.fields.String(metadata={"description": "the click id as the network sent it"})
+    click_id = ma.fields.String(allow_none=True)
+    campaign_id = ma.fields.String(allow_none=True)
+    affiliate_id = ma.fields.String(allow_none=True)
+    event = ma.fields.String()
+    status_word = ma.fields.String(allow_none=True, metadata={"description": "the network's own word"})
+    payout = Amount(allow_none=True)
+    amount = Amount(allow_none=True)
+    currency = ma.fields.String()
+    occurred_at = Moment()
+    recorded_at = Moment()
+    subs = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
+    assurance = ma.fields.String()
+    state = ma.fields.String()
+    hold_reason = ma.fields.String(allow_none=True)
+    receipt_id = ma.fields.String()
+    version = ma.fields.Integer()
+
+
+class ConversionQuerySchema(PageQuerySchema):
+    """Query of the conversions."""
+
+    shape = ConversionQuery
+
+    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf([state.value for state in State]))
+    held = ma.fields.Boolean(load_default=None)
+    source_id = ma.fields.String(load_default=None, validate=_ID)
+    affiliate_id = ma.fields.String(load_default=None, validate=_ID)
+    transaction_id = Text(load_default=None, validate=ma.validate.Length(max=255))
+    period = ma.fields.String(load_default=None, metadata={"example": "2026-10"})
+
+
+class DecisionSchema(Wire):
+    """Body of an event: what a person decides, why, and which version of the conversion he saw."""
+
+    shape = Decision
+
+    kind = ma.fields.String(required=True, validate=ma.validate.OneOf([act.value for act in Act]))
+    reason = Text(required=True, validate=[ma.validate.Length(1, 2000), ma.validate.Regexp(r".*\S", error="is needed")])
+    version = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(min=1))
+
+
+class ExampleSchema(ma.Schema):
+    """How to fire a postback at a source."""
+
+    curl = ma.fields.String(metadata={"description": "signed for this moment, with a fresh transaction id"})
+    url_template = ma.fields.String(metadata={"description": "to paste into the network's dashboard"})
