@@ -1,6 +1,6 @@
 """Reads of approvals: the list, one person's inbox, one request with what is still missing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -76,16 +76,16 @@ def listed(
     *,
     limit: int = 100,
     after: str | None = None,
-    state: str | None = None,
+    states: Collection[str] = (),
     subject_id: str | None = None,
     waiting_for: str | None = None,
 ) -> Page[RequestView]:
-    """Return requests, newest first; `waiting_for` is a staff id: those he may decide now."""
+    """Return requests, newest first, in any of `states`; `waiting_for` is a staff id: those he may decide now."""
     statement = sa.select(ApprovalRequest).options(
         selectinload(ApprovalRequest.steps), selectinload(ApprovalRequest.decisions)
     )
-    if state is not None:
-        statement = statement.where(ApprovalRequest.state == state)
+    if states:
+        statement = statement.where(ApprovalRequest.state.in_(states))
     if subject_id is not None:
         statement = statement.where(ApprovalRequest.subject_id == subject_id)
     if waiting_for is not None:
@@ -116,6 +116,12 @@ def sums_waiting_for(session: Session, staff_id: str) -> list[tuple[int, Money]]
         .order_by(ApprovalRequest.currency)
     )
     return [(count, Money(amount_minor, currency)) for currency, count, amount_minor in rows]
+
+
+def count_open(session: Session) -> int:
+    """Return how many requests are open, whoever they wait for."""
+    statement = sa.select(sa.func.count()).select_from(ApprovalRequest)
+    return session.scalar(statement.where(ApprovalRequest.state == RequestState.OPEN)) or 0
 
 
 def view(request: ApprovalRequest) -> RequestView:

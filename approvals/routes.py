@@ -13,13 +13,13 @@ from approvals.decisions import Decision
 from approvals.models import ApprovalPolicy
 from approvals.queries import RequestView
 from approvals.schemas import (
-    DecisionSchema,
+    ApprovalPolicyContentSchema,
+    ApprovalPolicySchema,
+    ApprovalQuery,
+    ApprovalQuerySchema,
+    ApprovalRequestSchema,
+    ApprovalVerdictSchema,
     PolicyContent,
-    PolicyContentSchema,
-    PolicySchema,
-    RequestQuery,
-    RequestQuerySchema,
-    RequestSchema,
 )
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
@@ -40,21 +40,21 @@ RULE_READERS = actors(*policies.DECIDING_ROLES, Role.AUDITOR, scope="rules:read"
 
 
 @endpoint(
-    blueprint, "GET", "/approvals", door=READERS, query=RequestQuerySchema, answers=listing(RequestSchema)
+    blueprint, "GET", "/approvals", door=READERS, query=ApprovalQuerySchema, answers=listing(ApprovalRequestSchema)
 )  # fmt: skip
-def list_requests(session: Session, query: RequestQuery) -> Page[RequestView]:
+def list_requests(session: Session, query: ApprovalQuery) -> Page[RequestView]:
     """List approval requests, newest first; `waiting_for=me` is the inbox of who asks."""
     return queries.listed(
         session,
         limit=query.limit,
         after=query.after,
-        state=query.state,
+        states=[query.state] if query.state else [],
         subject_id=query.subject_id,
         waiting_for=current_actor().id if query.waiting_for else None,
     )
 
 
-@endpoint(blueprint, "GET", "/approvals/<request_id>", door=READERS, answers=RequestSchema)
+@endpoint(blueprint, "GET", "/approvals/<request_id>", door=READERS, answers=ApprovalRequestSchema)
 def show_request(session: Session, request_id: str) -> RequestView:
     """Answer one request with its steps and decisions."""
     return queries.one(session, request_id)
@@ -62,7 +62,7 @@ def show_request(session: Session, request_id: str) -> RequestView:
 
 @endpoint(
     blueprint, "POST", "/approvals/<request_id>/decisions",
-    door=DECIDERS, body=DecisionSchema, answers=RequestSchema, creates=True,
+    door=DECIDERS, body=ApprovalVerdictSchema, answers=ApprovalRequestSchema, creates=True,
 )  # fmt: skip
 def decide(session: Session, request_id: str, body: Decision) -> RequestView:
     """Approve or reject; answers the request as it stands then. People only, each once a request."""
@@ -80,7 +80,7 @@ class PolicyQuery:
     after: int | None = None
 
 
-class PolicyQuerySchema(Wire):
+class ApprovalPolicyQuerySchema(Wire):
     """Query of the list of policies; its cursor is a version."""
 
     shape = PolicyQuery
@@ -90,7 +90,8 @@ class PolicyQuerySchema(Wire):
 
 
 @endpoint(
-    blueprint, "GET", "/approval-policies", door=RULE_READERS, query=PolicyQuerySchema, answers=listing(PolicySchema)
+    blueprint, "GET", "/approval-policies",
+    door=RULE_READERS, query=ApprovalPolicyQuerySchema, answers=listing(ApprovalPolicySchema),
 )  # fmt: skip
 def list_policies(session: Session, query: PolicyQuery) -> Page[ApprovalPolicy]:
     """List policies, newest first."""
@@ -104,22 +105,23 @@ def list_policies(session: Session, query: PolicyQuery) -> Page[ApprovalPolicy]:
 
 @endpoint(
     blueprint, "POST", "/approval-policies",
-    door=actors(Role.ADMIN, scope="rules:write"), body=PolicyContentSchema, answers=PolicySchema, status=201,
-    creates=True,
+    door=actors(Role.ADMIN, scope="rules:write"),
+    body=ApprovalPolicyContentSchema, answers=ApprovalPolicySchema, status=201, creates=True,
 )  # fmt: skip
 def draft_policy(session: Session, body: PolicyContent) -> ApprovalPolicy:
     """Keep a new policy as a draft; another person activates it."""
     return policies.draft(installed(), session, {"chains": body.chains}, actor=current_actor())
 
 
-@endpoint(blueprint, "GET", "/approval-policies/<int:version>", door=RULE_READERS, answers=PolicySchema)
+@endpoint(blueprint, "GET", "/approval-policies/<int:version>", door=RULE_READERS, answers=ApprovalPolicySchema)
 def show_policy(session: Session, version: int) -> ApprovalPolicy:
     """Answer one policy."""
     return policies.get(session, version)
 
 
 @endpoint(
-    blueprint, "POST", "/approval-policies/<int:version>/activate", door=actors(Role.ADMIN), answers=PolicySchema
+    blueprint, "POST", "/approval-policies/<int:version>/activate",
+    door=actors(Role.ADMIN), answers=ApprovalPolicySchema,
 )  # fmt: skip
 def activate_policy(session: Session, version: int) -> ApprovalPolicy:
     """Make a draft the policy that new requests are routed by. Not for its author; no token activates."""

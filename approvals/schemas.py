@@ -13,7 +13,7 @@ COMMENT_LENGTH_MAX = 2000
 
 
 @dataclass(frozen=True)
-class RequestQuery(PageQuery):
+class ApprovalQuery(PageQuery):
     """Which requests."""
 
     state: str | None = None
@@ -21,10 +21,10 @@ class RequestQuery(PageQuery):
     subject_id: str | None = None
 
 
-class RequestQuerySchema(PageQuerySchema):
+class ApprovalQuerySchema(PageQuerySchema):
     """Query of the list of requests."""
 
-    shape = RequestQuery
+    shape = ApprovalQuery
 
     state = ma.fields.String(load_default=None, validate=ma.validate.OneOf([each.value for each in RequestState]))
     waiting_for = ma.fields.String(
@@ -35,7 +35,7 @@ class RequestQuerySchema(PageQuerySchema):
     subject_id = ma.fields.String(load_default=None, validate=ma.validate.Length(max=40))
 
 
-class DecisionSchema(Wire):
+class ApprovalVerdictSchema(Wire):
     """Body of a decision: `version` as it was shown, and the content hash too where it was kept."""
 
     shape = Decision
@@ -46,7 +46,7 @@ class DecisionSchema(Wire):
     content_hash = ma.fields.String(load_default=None, allow_none=True, validate=ma.validate.Length(max=80))
 
 
-class DecisionTakenSchema(ma.Schema):
+class ApprovalDecisionSchema(ma.Schema):
     """One decision."""
 
     id = ma.fields.String()
@@ -57,7 +57,7 @@ class DecisionTakenSchema(ma.Schema):
     decided_at = Moment()
 
 
-class StepSchema(ma.Schema):
+class ApprovalStepSchema(ma.Schema):
     """One step of a request."""
 
     id = ma.fields.String()
@@ -65,28 +65,28 @@ class StepSchema(ma.Schema):
     need = ma.fields.Integer()
     approvers = ma.fields.Dict(keys=ma.fields.String())
     approver_ids = ma.fields.List(ma.fields.String())
-    decisions = ma.fields.List(ma.fields.Nested(DecisionTakenSchema))
+    decisions = ma.fields.List(ma.fields.Nested(ApprovalDecisionSchema))
     note = ma.fields.String(
         allow_none=True, metadata={"description": "why it was skipped, or that too few people may decide it"}
     )
 
 
-class SubjectSchema(ma.Schema):
+class ApprovalSubjectSchema(ma.Schema):
     """What a request is about."""
 
     kind = ma.fields.String()
     id = ma.fields.String()
 
 
-class RequestSchema(ma.Schema):
+class ApprovalRequestSchema(ma.Schema):
     """One request."""
 
     id = ma.fields.String()
-    subject = ma.fields.Nested(SubjectSchema)
+    subject = ma.fields.Nested(ApprovalSubjectSchema)
     title = ma.fields.String()
     money = Amount()
     state = ma.fields.String()
-    steps = ma.fields.List(ma.fields.Nested(StepSchema))
+    steps = ma.fields.List(ma.fields.Nested(ApprovalStepSchema))
     chain = ma.fields.String()
     policy_version = ma.fields.Integer()
     facts = ma.fields.Raw()
@@ -104,7 +104,7 @@ class PolicyContent:
     chains: Any
 
 
-class PolicyContentSchema(Wire):
+class ApprovalPolicyContentSchema(Wire):
     """Body of a new policy."""
 
     shape = PolicyContent
@@ -114,7 +114,7 @@ class PolicyContentSchema(Wire):
     )
 
 
-class PolicySchema(ma.Schema):
+class ApprovalPolicySchema(ma.Schema):
     """One version of the policy."""
 
     version = ma.fields.Integer()

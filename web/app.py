@@ -13,7 +13,8 @@ import postback.routes
 import reports.routes
 import tracking.routes
 from config import Settings
-from web import audit, commands, documents, guard, health, pages, problems, requests, session, stage_runs
+from web import audit, commands, documents, guard, health, problems, requests, session, stage_runs
+from web.pages import console
 
 # More than the largest import of the spine; the postback door has its own, far smaller bound.
 BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -72,6 +73,6 @@ def create_app(settings: Settings) -> flask.Flask:
         api.register_blueprint(blueprint)
     documents.register(app, api)
     health.register(app)
-    pages.register(app)
+    console.register(app)
     commands.register(app)
     return app

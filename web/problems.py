@@ -19,6 +19,7 @@ from core.errors import (
     Unavailable,
 )
 from core.logs import request_id
+from web.pages import frame
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class ProblemSchema(ma.Schema):
 
 
 def register(app: flask.Flask) -> None:
-    """Answer every error of `app` with a problem document (pages turn them into HTML themselves)."""
+    """Answer every error of `app` with a problem document, and as a page where a person looks at it."""
     app.register_error_handler(Problem, _problem)
     app.register_error_handler(HTTPException, _http_exception)
     app.register_error_handler(Exception, _unexpected)
@@ -69,7 +70,14 @@ def register(app: flask.Flask) -> None:
 def document(
     status: int, slug: str, detail: str | None, faults: list[Fault], headers: dict[str, str] | None = None
 ) -> flask.Response:
-    """Return the problem `slug` as application/problem+json."""
+    """Return the problem `slug` as application/problem+json, or as a page to a browser."""
+    if frame.wants_html(flask.request):
+        if status == HTTPStatus.UNAUTHORIZED and flask.request.method == "GET":
+            return frame.to_sign_in(flask.request)
+        said = [f"{fault.field}: {fault.reason}" for fault in faults] or [detail or ""]
+        page = frame.error_page(status, TITLES.get(status, "Problem"), said, request_id.get())
+        page.headers.update(headers or {})
+        return page
     body: dict[str, Any] = {
         "type": f"/problems/{slug}",
         "title": TITLES.get(status, "Problem"),
@@ -129,5 +137,5 @@ def _faults(messages: Any, path: str = "") -> list[Fault]:
             below = str(key) if path == "." else f"{path}.{key}".strip(".")
             found += _faults(inner, below if path else ".")
         return found
-    field = path.strip(".").removesuffix("._schema") or "body"
+    field = path.removesuffix("_schema").strip(".") or "body"
     return [Fault(field, str(message)) for message in (messages if isinstance(messages, list) else [messages])]

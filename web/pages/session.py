@@ -1,0 +1,73 @@
+"""Signing in and out by form."""
+
+from urllib.parse import urlsplit
+
+import flask
+from sqlalchemy.orm import Session
+
+from access import people
+from access.roles import EVERYONE
+from core.errors import Forbidden, NotFound
+from core.http.doors import OPEN, actors
+from web import session as sessions
+from web.guard import COOKIE
+from web.pages import frame
+from web.pages.frame import page
+
+blueprint = flask.Blueprint("session_pages", __name__)
+
+
+@page(blueprint, "GET", "/", door=actors(*EVERYONE), transaction=False)
+def home() -> flask.Response:
+    """Lead to the first place the person may go."""
+    places = frame.places_for(flask.g.actor)
+    if not places:
+        message = "there is no page for your roles yet; the API has more"
+        raise NotFound(message)
+    return flask.make_response(flask.redirect(places[0].path))
+
+
+@page(blueprint, "GET", "/sign-in", door=OPEN, transaction=False)
+def sign_in_form() -> str:
+    """Show the form."""
+    return _form(next_path=flask.request.args.get("next"))
+
+
+@page(blueprint, "POST", "/sign-in", door=OPEN, transaction=False)
+def sign_in() -> flask.Response | tuple[str, int]:
+    """Take the form and lead on; the password is checked outside any transaction, for it takes its time."""
+    _refuse_other_sites(flask.request)
+    form = flask.request.form
+    next_path = form.get("next")
+    email, password = form.get("email", ""), form.get("password", "")
+    signed_in = sessions.sign_in(email, password) if 0 < len(password) <= people.PASSWORD_LENGTH_MAX else None
+    if signed_in is None:
+        return _form(next_path=next_path, email=email[:254], is_refused=True), 401
+    response = flask.make_response(flask.redirect(frame.local_path(next_path), 303))
+    sessions.set_cookie(response, signed_in)
+    return response
+
+
+@page(blueprint, "POST", "/sign-out", door=actors(*EVERYONE))
+def sign_out(session: Session) -> flask.Response:
+    """End the session."""
+    people.close_session(session, flask.request.cookies[COOKIE])
+    response = flask.make_response(flask.redirect(flask.url_for("session_pages.sign_in_form"), 303))
+    response.delete_cookie(COOKIE)
+    return response
+
+
+def _form(*, next_path: str | None, email: str = "", is_refused: bool = False) -> str:
+    return flask.render_template(
+        "sign_in.html", next_path=frame.local_path(next_path), email=email, is_refused=is_refused
+    )
+
+
+def _refuse_other_sites(request: flask.Request) -> None:
+    # There is no session yet to hold a CSRF token. Another site must still not sign a visitor in as somebody else,
+    # under whose name he would then go on; browsers say where a form comes from.
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    is_foreign = site in {"cross-site", "same-site"} if site else origin and urlsplit(origin).netloc != request.host
+    if is_foreign:
+        message = "this form was sent from another site; open the sign-in page here"
+        raise Forbidden(message, slug="csrf")
