@@ -6,6 +6,7 @@ import time
 
 import flask
 
+from core.errors import NotFound
 from core.logs import request_id
 from core.runtime import installed
 from web.metrics import REQUESTS
@@ -24,6 +25,10 @@ def _begin() -> None:
     given = flask.request.headers.get("X-Request-ID", "")
     flask.g.started = time.perf_counter()
     request_id.set(given if _REQUEST_ID.fullmatch(given) else installed().new_id("req"))
+    # PostgreSQL cannot even be asked for an id with a NUL in it.
+    if "\0" in flask.request.path:
+        message = "nothing here has a NUL in its name"
+        raise NotFound(message)
 
 
 def _end(response: flask.Response) -> flask.Response:

@@ -119,7 +119,7 @@ class PageQuerySchema(Wire):
     shape = PageQuery
 
     limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
-    after = ma.fields.String(load_default=None, allow_none=True, validate=ma.validate.Length(max=80))
+    after = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=80))
 
 
 def listing(item: type[ma.Schema]) -> type[ma.Schema]:
