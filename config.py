@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from schwifty import BIC, IBAN
+from schwifty.exceptions import SchwiftyException
+
 KEY_BYTES = 32
 SECRET_KEY_LENGTH_MIN = 32
 
@@ -33,6 +36,9 @@ class Settings:
     trusted_proxy_hops: int
     var_dir: Path
     web_processes: int
+    company_name: str | None
+    company_iban: str | None
+    company_bic: str | None
 
 
 class _Reader:
@@ -107,7 +113,12 @@ def load(environment: Mapping[str, str]) -> Settings:
         trusted_proxy_hops=read.number("TRUSTED_PROXY_HOPS", 0, lowest=0, highest=10),
         var_dir=var_dir,
         web_processes=read.number("WEB_PROCESSES", 2, lowest=1, highest=64),
+        company_name=read.text("COMPANY_NAME", "", kept_in=var_dir) or None,
+        company_iban=read.checked("COMPANY_IBAN", read.text("COMPANY_IBAN", "", kept_in=var_dir), _iban_fault) or None,
+        company_bic=read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=var_dir), _bic_fault) or None,
     )
+    if (settings.company_name is None) is not (settings.company_iban is None):
+        read.faults.append("COMPANY_NAME and COMPANY_IBAN go together: payment files name both")
     if read.faults:
         raise ConfigurationError(read.faults)
     return settings
@@ -155,3 +166,20 @@ def _key_fault(text: str) -> str | None:
     except (binascii.Error, ValueError):
         return f"must be base64 of {KEY_BYTES} bytes"
     return None if length == KEY_BYTES else f"must be base64 of {KEY_BYTES} bytes, not {length}"
+
+
+def _iban_fault(text: str) -> str | None:
+    try:
+        IBAN(text)
+    except SchwiftyException as error:
+        # The kind of fault alone: the library's own text quotes the account number.
+        return f"is no IBAN ({type(error).__name__})"
+    return None
+
+
+def _bic_fault(text: str) -> str | None:
+    try:
+        BIC(text)
+    except SchwiftyException as error:
+        return f"is no BIC ({type(error).__name__})"
+    return None

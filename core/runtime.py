@@ -18,8 +18,23 @@ from core.ids import NewId
 
 
 @dataclass(frozen=True)
+class Company:
+    """Who runs this installation, and the account it pays from. No repr: an account number belongs in no log."""
+
+    name: str
+    iban: str
+    bic: str | None = None
+
+    def __repr__(self) -> str:
+        return "Company(..)"
+
+
+@dataclass(frozen=True)
 class Runtime:
-    """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end."""
+    """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end.
+
+    `company` is None while the settings do not name an account to pay from.
+    """
 
     engine: sa.Engine
     sessions: sessionmaker[Session]
@@ -30,6 +45,7 @@ class Runtime:
     keyring: Keyring
     secret_key: bytes
     public_url: str
+    company: Company | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

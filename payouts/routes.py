@@ -1,5 +1,167 @@
-"""The HTTP door of payouts."""
+"""The HTTP door of payouts: category rules, accruals, payouts, batches."""
 
-from core.http.endpoints import Blueprint
+from collections.abc import Mapping
+from typing import Any
 
-blueprint = Blueprint("payouts", __name__, description="Accruals, expense categories, payouts, batches and settlement.")
+import flask
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from access.roles import Role
+from core.errors import NotFound
+from core.http.doors import actors, current_actor
+from core.http.endpoints import Blueprint, endpoint
+from core.http.paging import Page, page
+from core.http.wire import PageQuery, PageQuerySchema, listing
+from core.runtime import installed
+from payouts import batches, queries, rulesets
+from payouts.batches import NewBatch
+from payouts.models import Accrual, Batch, CategoryRuleset, Payout
+from payouts.schemas import (
+    AccrualQuery,
+    AccrualQuerySchema,
+    AccrualSchema,
+    BatchDetailSchema,
+    BatchSchema,
+    NewBatchSchema,
+    NewRuleset,
+    NewRulesetSchema,
+    PayoutDetailSchema,
+    PayoutQuery,
+    PayoutQuerySchema,
+    PayoutSchema,
+    RulesetQuery,
+    RulesetQuerySchema,
+    RulesetSchema,
+    Seen,
+    SeenSchema,
+)
+
+blueprint = Blueprint(
+    "payouts",
+    __name__,
+    url_prefix="/api/v1",
+    description="Accruals, expense categories, payouts, batches and settlement.",
+)
+
+RULES_READERS = actors(Role.ADMIN, Role.FINANCE, Role.AUDITOR, scope="rules:read")
+READERS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN, scope="payouts:read")
+# People only: no token gathers, releases or cancels.
+FINANCE = actors(Role.FINANCE)
+FILE_READERS = actors(Role.FINANCE, Role.AUDITOR)
+
+
+@endpoint(
+    blueprint, "POST", "/category-rulesets",
+    door=actors(Role.ADMIN, scope="rules:write"), body=NewRulesetSchema, answers=RulesetSchema,
+    status=201, creates=True,
+)  # fmt: skip
+def create_ruleset(session: Session, body: NewRuleset) -> CategoryRuleset:
+    """Draft the next version of the category rules; it is in force once another person has activated it."""
+    return rulesets.draft(installed(), session, body.rules, actor=current_actor())
+
+
+@endpoint(
+    blueprint, "GET", "/category-rulesets",
+    door=RULES_READERS, query=RulesetQuerySchema, answers=listing(RulesetSchema),
+)  # fmt: skip
+def list_rulesets(session: Session, query: RulesetQuery) -> Page[CategoryRuleset]:
+    """List the versions of the category rules, newest first."""
+    statement = sa.select(CategoryRuleset).order_by(CategoryRuleset.version.desc()).limit(query.limit + 1)
+    if query.after is not None:
+        statement = statement.where(CategoryRuleset.version < query.after)
+    found = list(session.scalars(statement))
+    items = found[: query.limit]
+    return Page(items, str(items[-1].version) if len(found) > query.limit else None)
+
+
+@endpoint(blueprint, "GET", "/category-rulesets/<int:version>", door=RULES_READERS, answers=RulesetSchema)
+def show_ruleset(session: Session, version: int) -> CategoryRuleset:
+    """Show one version of the category rules."""
+    return rulesets.by_version(session, version)
+
+
+@endpoint(
+    blueprint, "POST", "/category-rulesets/<int:version>/activate", door=actors(Role.ADMIN), answers=RulesetSchema
+)  # fmt: skip
+def activate_ruleset(session: Session, version: int) -> CategoryRuleset:
+    """Put a draft in force: another admin than its author does."""
+    return rulesets.activate(installed(), session, version, actor=current_actor())
+
+
+@endpoint(blueprint, "GET", "/accruals", door=READERS, query=AccrualQuerySchema, answers=listing(AccrualSchema))
+def list_accruals(session: Session, query: AccrualQuery) -> Page[Mapping[str, Any]]:
+    """List what conversions make us owe, newest first."""
+    found = page(session, queries.accruals(query), Accrual.id, limit=query.limit, after=query.after)
+    return Page([queries.accrual_shown(accrual) for accrual in found.items], found.next)
+
+
+@endpoint(blueprint, "GET", "/payouts", door=READERS, query=PayoutQuerySchema, answers=listing(PayoutSchema))
+def list_payouts(session: Session, query: PayoutQuery) -> Page[Mapping[str, Any]]:
+    """List payouts, newest first."""
+    found = page(session, queries.payouts(query), Payout.id, limit=query.limit, after=query.after)
+    return Page([queries.payout_shown(payout) for payout in found.items], found.next)
+
+
+@endpoint(blueprint, "GET", "/payouts/<payout_id>", door=READERS, answers=PayoutDetailSchema)
+def show_payout(session: Session, payout_id: str) -> Mapping[str, Any]:
+    """Show a payout with the accruals it is made of."""
+    return queries.payout_detail(session, payout_id)
+
+
+@endpoint(
+    blueprint, "POST", "/batches",
+    door=FINANCE, body=NewBatchSchema, answers=BatchDetailSchema, status=201, creates=True,
+)  # fmt: skip
+def create_batch(session: Session, body: NewBatch) -> Mapping[str, Any]:
+    """Gather approved payouts: those named, all or none, or else all that wait."""
+    batch = batches.create(installed(), session, body, actor=current_actor())
+    return queries.batch_detail(session, batch)
+
+
+@endpoint(blueprint, "GET", "/batches", door=READERS, query=PageQuerySchema, answers=listing(BatchSchema))
+def list_batches(session: Session, query: PageQuery) -> Page[Mapping[str, Any]]:
+    """List batches, newest first."""
+    statement = sa.select(Batch).options(sa.orm.defer(Batch.file_content))
+    found = page(session, statement, Batch.id, limit=query.limit, after=query.after)
+    return Page(queries.batches_shown(session, found.items), found.next)
+
+
+@endpoint(blueprint, "GET", "/batches/<batch_id>", door=READERS, answers=BatchDetailSchema)
+def show_batch(session: Session, batch_id: str) -> Mapping[str, Any]:
+    """Show a batch with its payouts."""
+    return queries.batch_detail(session, batches.by_id(session, batch_id))
+
+
+@endpoint(
+    blueprint, "POST", "/batches/<batch_id>/release", door=FINANCE, body=SeenSchema, answers=BatchDetailSchema
+)  # fmt: skip
+def release_batch(session: Session, batch_id: str, body: Seen) -> Mapping[str, Any]:
+    """Write the payment file and let the payouts go: another person than who gathered them does."""
+    batch = batches.release(installed(), session, batch_id, version=body.version, actor=current_actor())
+    session.flush()
+    return queries.batch_detail(session, batch)
+
+
+@endpoint(
+    blueprint, "POST", "/batches/<batch_id>/cancel", door=FINANCE, body=SeenSchema, answers=BatchDetailSchema
+)  # fmt: skip
+def cancel_batch(session: Session, batch_id: str, body: Seen) -> Mapping[str, Any]:
+    """Give up a batch that was not released; its payouts wait for another."""
+    batch = batches.cancel(installed(), session, batch_id, version=body.version, actor=current_actor())
+    session.flush()
+    return queries.batch_detail(session, batch)
+
+
+@endpoint(
+    blueprint, "GET", "/batches/<batch_id>/file", door=FILE_READERS, content_type="application/xml"
+)  # fmt: skip
+def batch_file(session: Session, batch_id: str) -> flask.Response:
+    """Answer the payment file exactly as it was written at the release."""
+    batch = batches.by_id(session, batch_id)
+    if batch.file_content is None:
+        message = f"{batch_id} has no file: it is written when the batch is released"
+        raise NotFound(message)
+    response = flask.Response(batch.file_content, mimetype="application/xml")
+    response.headers["Content-Disposition"] = f'attachment; filename="{batch.file_name}"'
+    return response

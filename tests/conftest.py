@@ -188,6 +188,9 @@ def settings(database_url: str, valkey_url: str, tmp_path: Path) -> config.Setti
             "REDIS_URL": valkey_url,
             "VAR_DIR": str(tmp_path),
             "PUBLIC_URL": "http://localhost",
+            "COMPANY_NAME": "Clickledger Tests GmbH",
+            "COMPANY_IBAN": "DE02120300000000202051",
+            "COMPANY_BIC": "BYLADEM1001",
         }
     )
 

@@ -7,7 +7,7 @@ from core.clock import system_clock
 from core.database import connect, reading_sessions, sessions
 from core.encryption import Keyring
 from core.ids import id_maker
-from core.runtime import Runtime
+from core.runtime import Company, Runtime
 
 REDIS_TIMEOUT_S = 2
 
@@ -27,4 +27,11 @@ def build(settings: Settings) -> Runtime:
         keyring=Keyring.from_text(settings.key_encryption_key),
         secret_key=settings.secret_key,
         public_url=settings.public_url,
+        company=_company(settings),
     )
+
+
+def _company(settings: Settings) -> Company | None:
+    if settings.company_name is None or settings.company_iban is None:
+        return None
+    return Company(settings.company_name, settings.company_iban.replace(" ", ""), settings.company_bic)

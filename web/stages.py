@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import payouts.jobs
 import postback.jobs
 
 
@@ -20,6 +21,12 @@ class Stage:
 
 _TABLE: tuple[Stage, ...] = (
     Stage("matching-clicks", postback.jobs.match_clicks, every_s=60, does="gives unmatched conversions their click"),
+    Stage("accrual", payouts.jobs.accrue, every_s=60, does="turns recorded conversions into what we owe"),
+    # Never by itself: when to pay is somebody's decision, and a rejected payout would come back with every ring.
+    Stage(
+        "bundling", payouts.jobs.bundle, every_s=None, does="bundles what is payable into payouts", takes_period=True
+    ),
+    Stage("settlement", payouts.jobs.settle, every_s=60, does="acts on what people decided about payouts"),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}

@@ -1,0 +1,119 @@
+"""Which expense category an accrual goes to: ordered rules, the first that fits wins."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import conditions
+from core.conditions import Facts, FieldType
+from core.errors import Fault
+
+RULES_MAX = 1000
+ACCOUNT_LENGTH_MAX = 120
+_TEXT_LENGTHS_MAX = {"code": 40, "name": 200}
+_RULE_FIELDS = {"id", "when", "category"}
+_CATEGORY_FIELDS = {"code", "name", "account"}
+_ID = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
+_ACCOUNT = re.compile(r"expense(:[a-z0-9_-]+)+", re.ASCII)
+
+# What a rule may ask. `amount_minor` and `currency` are those of what we owe, not of the sale.
+VOCABULARY: Mapping[str, FieldType] = {
+    "source_id": FieldType.TEXT,
+    "campaign_id": FieldType.TEXT,
+    "affiliate_id": FieldType.TEXT,
+    "event": FieldType.TEXT,
+    "currency": FieldType.TEXT,
+    "assurance": FieldType.TEXT,
+    "amount_minor": FieldType.INTEGER,
+    "sub1": FieldType.TEXT,
+    "sub2": FieldType.TEXT,
+    "sub3": FieldType.TEXT,
+    "sub4": FieldType.TEXT,
+    "sub5": FieldType.TEXT,
+}
+
+
+@dataclass(frozen=True)
+class Category:
+    """An expense category; `account` is its account in the journal."""
+
+    code: str
+    name: str
+    account: str
+
+
+UNCATEGORISED = Category("uncategorised", "Uncategorised", "expense:uncategorised")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The category and the rule that chose it; no rule: nothing fitted, and it waits in `uncategorised`."""
+
+    category: Category
+    rule_id: str | None
+
+
+Chooser = Callable[[Facts], Chosen]
+
+
+def chooser(rules: Sequence[Mapping[str, Any]]) -> Chooser:
+    """Return a closure that chooses among `rules`, which must be without faults; it always chooses."""
+    compiled = [(conditions.compiled(rule["when"]), Chosen(Category(**rule["category"]), rule["id"])) for rule in rules]
+    nothing_fits = Chosen(UNCATEGORISED, None)
+
+    def choose(facts: Facts) -> Chosen:
+        return next((chosen for fits, chosen in compiled if fits(facts)), nothing_fits)
+
+    return choose
+
+
+def faults(rules: object) -> list[Fault]:
+    """Return everything wrong with `rules`, each fault with its dotted path; empty when `chooser` takes them."""
+    if not isinstance(rules, list):
+        return [Fault("rules", "takes a list of rules")]
+    if len(rules) > RULES_MAX:
+        return [Fault("rules", f"takes at most {RULES_MAX} rules")]
+    found = [fault for position, rule in enumerate(rules) for fault in _rule_faults(rule, f"rules.{position}")]
+    return found + list(_repeated(rules))
+
+
+def _rule_faults(rule: object, path: str) -> Iterator[Fault]:
+    if not isinstance(rule, Mapping):
+        yield Fault(path, "a rule is an object with id, when and category")
+        return
+    yield from _unknown(rule, _RULE_FIELDS, path)
+    if not isinstance(rule.get("id"), str) or not _ID.fullmatch(rule["id"]):
+        yield Fault(f"{path}.id", "takes 1 to 60 letters, digits, dots, underscores and hyphens")
+    yield from conditions.faults(rule.get("when"), VOCABULARY, path=f"{path}.when")
+    category = rule.get("category")
+    if not isinstance(category, Mapping):
+        yield Fault(f"{path}.category", "takes an object with code, name and account")
+        return
+    yield from _unknown(category, _CATEGORY_FIELDS, f"{path}.category")
+    for field, length_max in _TEXT_LENGTHS_MAX.items():
+        text = category.get(field)
+        if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > length_max:
+            yield Fault(f"{path}.category.{field}", f"takes 1 to {length_max} printable characters")
+    account = category.get("account")
+    if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or len(account) > ACCOUNT_LENGTH_MAX:
+        yield Fault(
+            f"{path}.category.account",
+            f"takes expense: and parts of a-z, 0-9, _ and - joined by colons, {ACCOUNT_LENGTH_MAX} characters at most",
+        )
+
+
+def _unknown(part: Mapping[Any, Any], known: set[str], path: str) -> Iterator[Fault]:
+    for name in part:
+        if name not in known:
+            yield Fault(f"{path}.{name}", f"is not a field here; these are: {', '.join(sorted(known))}")
+
+
+def _repeated(rules: list[Any]) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for position, rule in enumerate(rules):
+        rule_id = rule.get("id") if isinstance(rule, Mapping) else None
+        if isinstance(rule_id, str):
+            if rule_id in seen:
+                yield Fault(f"rules.{position}.id", f"{rule_id!r} stands here twice")
+            seen.add(rule_id)

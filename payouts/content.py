@@ -1,0 +1,155 @@
+"""What exactly is to be paid, and the question put to people about it: one hash stands for both."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from approvals import routing
+from approvals.routing import Subject
+from core.money import Money
+from partners.models import Affiliate
+from payouts.models import Accrual, Payout
+from postback.models import Conversion
+
+KIND = "payout"
+# Whoever changed the account does not approve what goes to it.
+PAYEE_EDITOR_BARRED_FOR = timedelta(days=30)
+_PAYOUTS_A_STATEMENT = 500
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an affiliate is to be paid now: its account as it is now, and the accruals that may be paid now."""
+
+    affiliate: Affiliate
+    accruals: Sequence[Accrual]
+
+    @property
+    def money(self) -> Money:
+        """The sum of the accruals, never a number of its own."""
+        return Money(sum(accrual.amount_minor for accrual in self.accruals), self.affiliate.currency)
+
+    @property
+    def category_codes(self) -> list[str]:
+        """The categories it is spent on, each once, sorted."""
+        return sorted({accrual.category_code for accrual in self.accruals})
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What a decision is bound to, as plain JSON."""
+        return {
+            "payee": {
+                "name": self.affiliate.payee_name,
+                "iban": self.affiliate.payee_iban,
+                "bic": self.affiliate.payee_bic,
+            },
+            "amount_minor": self.money.amount_minor,
+            "currency": self.affiliate.currency,
+            "category_codes": self.category_codes,
+            "accrual_ids": sorted(accrual.id for accrual in self.accruals),
+        }
+
+    @property
+    def content_hash(self) -> str:
+        """The hash of `content`."""
+        return routing.content_hash(self.content)
+
+    @property
+    def is_payable(self) -> bool:
+        """Say whether there is somebody to pay, an account to pay to, and something to pay."""
+        affiliate = self.affiliate
+        return (
+            affiliate.status != "suspended"
+            and affiliate.payee_name is not None
+            and affiliate.payee_iban is not None
+            and self.money.amount_minor > 0
+        )
+
+
+def present(session: Session, payouts: Sequence[Payout]) -> dict[str, Claim]:
+    """Return, by payout id, what `payouts` come to now: the present accounts, and the accruals not held since."""
+    found: dict[str, Claim] = {}
+    for start in range(0, len(payouts), _PAYOUTS_A_STATEMENT):
+        chunk = payouts[start : start + _PAYOUTS_A_STATEMENT]
+        accruals: defaultdict[str | None, list[Accrual]] = defaultdict(list)
+        ids = [payout.id for payout in chunk]
+        # Read anew whatever this session has seen before: the question is what holds now.
+        for accrual in session.scalars(
+            payable().where(Accrual.payout_id.in_(ids)).execution_options(populate_existing=True)
+        ):
+            accruals[accrual.payout_id].append(accrual)
+        affiliate_ids = {payout.affiliate_id for payout in chunk}
+        affiliates = {
+            affiliate.id: affiliate
+            for affiliate in session.scalars(
+                sa.select(Affiliate).where(Affiliate.id.in_(affiliate_ids)).execution_options(populate_existing=True)
+            )
+        }
+        found |= {payout.id: Claim(affiliates[payout.affiliate_id], accruals[payout.id]) for payout in chunk}
+    return found
+
+
+def payable() -> sa.Select[Accrual]:
+    """Return the query of accruals whose conversion counts: accrued, and held by nothing that came up since."""
+    return (
+        sa.select(Accrual)
+        .join(Conversion, Conversion.id == Accrual.conversion_id)
+        .where(Conversion.state == "accrued", Conversion.hold_reason.is_(None))
+    )
+
+
+def subject(payout: Payout, claim: Claim, *, now: datetime) -> Subject:
+    """Return the question whether `payout` may be paid as `claim` says."""
+    return Subject(
+        kind=KIND,
+        id=payout.id,
+        money=claim.money,
+        title=f"{claim.affiliate.name}: {claim.money} up to {payout.period}"[:300],
+        facts=_facts(claim, now=now),
+        content=claim.content,
+        barred=_barred(payout, claim.affiliate, now=now),
+    )
+
+
+def freeze(payout: Payout, claim: Claim) -> None:
+    """Write on `payout` what `claim` says now."""
+    if claim.affiliate.payee_name is None or claim.affiliate.payee_iban is None:
+        message = "a payout goes to an account"
+        raise ValueError(message)
+    payout.payee_name = claim.affiliate.payee_name
+    payout.payee_iban = claim.affiliate.payee_iban
+    payout.payee_bic = claim.affiliate.payee_bic
+    payout.amount_minor = claim.money.amount_minor
+    payout.category_codes = claim.category_codes
+    payout.content_hash = claim.content_hash
+
+
+def _facts(claim: Claim, *, now: datetime) -> Mapping[str, Any]:
+    affiliate, accruals = claim.affiliate, claim.accruals
+    # An account that was never changed is as old as the affiliate.
+    account_since = affiliate.payee_changed_at or affiliate.created_at
+    return {
+        "amount_base": claim.money.amount_minor,
+        "currency": affiliate.currency,
+        "affiliate_id": affiliate.id,
+        "affiliate.status": affiliate.status,
+        "affiliate.bank_changed_days": (now - account_since).days,
+        "source_id": {accrual.source_id for accrual in accruals},
+        "campaign_id": {accrual.campaign_id for accrual in accruals},
+        "category": set(claim.category_codes),
+        # A is the strongest: what is paid is as sure as its least sure part.
+        "assurance": max(accrual.assurance for accrual in accruals),
+    }
+
+
+def _barred(payout: Payout, affiliate: Affiliate, *, now: datetime) -> frozenset[str]:
+    barred = {payout.created_by}
+    changed_at, changed_by = affiliate.payee_changed_at, affiliate.payee_changed_by
+    if changed_at is not None and changed_by is not None and now - changed_at < PAYEE_EDITOR_BARRED_FOR:
+        barred.add(changed_by)
+    return frozenset(barred)

@@ -1,0 +1,40 @@
+"""The RQ door of payouts: the stages accrual, bundling and settlement."""
+
+from core.runtime import installed
+from ledger.periods import period_of
+from payouts import accrual, bundling, settlement
+
+BATCH_ROWS_MAX = 500
+
+
+def accrue() -> None:
+    """Accrue every recorded conversion, a batch at a time, until none waits."""
+    runtime = installed()
+    taken = BATCH_ROWS_MAX
+    while taken:
+        with runtime.transaction() as session:
+            taken = accrual.run_batch(runtime, session, BATCH_ROWS_MAX)
+
+
+def bundle(period: str | None = None, asked_by: str | None = None) -> None:
+    """Bundle what is payable up to the end of `period`, or of the current month: one transaction a payout."""
+    runtime = installed()
+    today = runtime.clock().date()
+    until = period or period_of(today)
+    with runtime.reading() as session:
+        affiliate_ids = bundling.affiliates_with_payable(session, period=until, today=today)
+    for affiliate_id in affiliate_ids:
+        payout = True
+        while payout:
+            with runtime.transaction() as session:
+                payout = bundling.bundle(runtime, session, affiliate_id, period=until, asked_by=asked_by) is not None
+
+
+def settle() -> None:
+    """Act on what people decided, and ask anew about what changed since: one transaction a payout."""
+    runtime = installed()
+    for step in (settlement.take_finished, settlement.restart_changed):
+        taken = True
+        while taken:
+            with runtime.transaction() as session:
+                taken = step(runtime, session)

@@ -1,0 +1,112 @@
+"""Reads of payouts: lists, and rows as the wire shows them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.errors import NotFound
+from core.http.wire import money_dict
+from core.money import Money
+from partners.affiliates import masked
+from payouts.models import Accrual, Batch, BatchItem, Payout
+from payouts.schemas import AccrualQuery, PayoutQuery
+from payouts.states import PayoutState
+
+
+def accruals(query: AccrualQuery) -> sa.Select[Accrual]:
+    """Return the query of the accruals asked for."""
+    statement = sa.select(Accrual)
+    if query.affiliate_id is not None:
+        statement = statement.where(Accrual.affiliate_id == query.affiliate_id)
+    if query.period is not None:
+        statement = statement.where(Accrual.period == query.period)
+    if query.conversion_id is not None:
+        statement = statement.where(Accrual.conversion_id == query.conversion_id)
+    if query.state is not None:
+        settled = sa.exists().where(Payout.id == Accrual.payout_id, Payout.state == PayoutState.SETTLED)
+        statement = statement.where(settled if query.state == "paid" else ~settled)
+    return statement
+
+
+def payouts(query: PayoutQuery) -> sa.Select[Payout]:
+    """Return the query of the payouts asked for."""
+    statement = sa.select(Payout)
+    if query.state is not None:
+        statement = statement.where(Payout.state == query.state)
+    if query.affiliate_id is not None:
+        statement = statement.where(Payout.affiliate_id == query.affiliate_id)
+    if query.period is not None:
+        statement = statement.where(Payout.period == query.period)
+    return statement
+
+
+def accrual_shown(accrual: Accrual) -> Mapping[str, Any]:
+    """Return an accrual as the wire shows it."""
+    return {
+        **_columns(accrual),
+        "money": money_dict(Money(accrual.amount_minor, accrual.currency)),
+        "unrounded": f"{accrual.unrounded.normalize():f}",
+        "category": {
+            "code": accrual.category_code,
+            "name": accrual.category_name,
+            "account": accrual.category_account,
+        },
+    }
+
+
+def payout_shown(payout: Payout) -> Mapping[str, Any]:
+    """Return a payout as lists show it."""
+    return {**_columns(payout), "money": money_dict(Money(payout.amount_minor, payout.currency))}
+
+
+def payout_detail(session: Session, payout_id: str) -> Mapping[str, Any]:
+    """Return a payout with what it is made of; raise NotFound when there is none."""
+    payout = session.get(Payout, payout_id)
+    if payout is None:
+        message = f"there is no payout {payout_id}"
+        raise NotFound(message)
+    accrual_ids = session.scalars(sa.select(Accrual.id).where(Accrual.payout_id == payout_id).order_by(Accrual.id))
+    batch_ids = session.scalars(
+        sa.select(BatchItem.batch_id).where(BatchItem.payout_id == payout_id).order_by(BatchItem.batch_id)
+    )
+    return {
+        **payout_shown(payout),
+        "payee": {"name": payout.payee_name, "iban": masked(payout.payee_iban), "bic": payout.payee_bic},
+        "accrual_ids": list(accrual_ids),
+        "batch_ids": list(batch_ids),
+    }
+
+
+def batches_shown(session: Session, found: Sequence[Batch]) -> list[Mapping[str, Any]]:
+    """Return batches as lists show them, with count and sum of their items."""
+    totals = {
+        batch_id: (count, int(total))
+        for batch_id, count, total in session.execute(
+            sa.select(BatchItem.batch_id, sa.func.count(), sa.func.sum(BatchItem.amount_minor))
+            .where(BatchItem.batch_id.in_([batch.id for batch in found]))
+            .group_by(BatchItem.batch_id)
+        )
+    }
+    return [
+        {
+            # Without the file, which has a door of its own.
+            **_columns(batch, but="file_content"),
+            "count": totals[batch.id][0],
+            "sum": money_dict(Money(totals[batch.id][1], batch.currency)),
+            "debtor": {"name": batch.debtor_name, "iban": masked(batch.debtor_iban), "bic": batch.debtor_bic},
+        }
+        for batch in found
+    ]
+
+
+def batch_detail(session: Session, batch: Batch) -> Mapping[str, Any]:
+    """Return a batch with its items."""
+    [shown] = batches_shown(session, [batch])
+    items = [{**_columns(item), "money": money_dict(Money(item.amount_minor, batch.currency))} for item in batch.items]
+    return {**shown, "items": items}
+
+
+def _columns(row: Accrual | Payout | Batch | BatchItem, *, but: str = "") -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in row.__table__.columns if column.name != but}

@@ -1,0 +1,233 @@
+"""The wire of payouts: rulesets, accruals, payouts, batches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import marshmallow as ma
+
+from core.http.wire import Currency, Moment, MoneySchema, PageQuery, PageQuerySchema, Text, Wire
+from ledger.schemas import PERIOD
+from payouts.batches import ITEMS_MAX, METHOD, NewBatch
+from payouts.sepa import Account
+from payouts.states import PayoutState
+
+
+@dataclass(frozen=True)
+class NewRuleset:
+    """The rules of a draft, in their order."""
+
+    rules: Sequence[Mapping[str, Any]]
+
+
+class NewRulesetSchema(Wire):
+    """Body of a new ruleset; its rules are checked by payouts/categories.py, every fault at once."""
+
+    shape = NewRuleset
+
+    rules = ma.fields.List(ma.fields.Raw(), required=True)
+
+
+class RulesetSchema(ma.Schema):
+    """A version of the category rules."""
+
+    version = ma.fields.Integer(required=True)
+    state = ma.fields.String(required=True, metadata={"enum": ["draft", "active", "retired"]})
+    rules = ma.fields.List(ma.fields.Raw())
+    created_at = Moment()
+    created_by = ma.fields.String()
+    activated_at = Moment(allow_none=True)
+    activated_by = ma.fields.String(allow_none=True)
+
+
+@dataclass(frozen=True)
+class RulesetQuery:
+    """Which rulesets: those below the version `after`, newest first."""
+
+    limit: int = 100
+    after: int | None = None
+
+
+class RulesetQuerySchema(Wire):
+    """Query of rulesets; its cursor is a version."""
+
+    shape = RulesetQuery
+
+    limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
+    after = ma.fields.Integer(load_default=None)
+
+
+@dataclass(frozen=True)
+class AccrualQuery(PageQuery):
+    """Which accruals; `state` is paid (its payout is settled) or unpaid."""
+
+    affiliate_id: str | None = None
+    period: str | None = None
+    state: str | None = None
+    conversion_id: str | None = None
+
+
+class AccrualQuerySchema(PageQuerySchema):
+    """Query of accruals."""
+
+    shape = AccrualQuery
+
+    affiliate_id = ma.fields.String(load_default=None)
+    period = ma.fields.String(load_default=None, validate=PERIOD)
+    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(["paid", "unpaid"]))
+    conversion_id = ma.fields.String(load_default=None)
+
+
+class CategorySchema(ma.Schema):
+    """An expense category."""
+
+    code = ma.fields.String(required=True)
+    name = ma.fields.String(required=True)
+    account = ma.fields.String(required=True)
+
+
+class AccrualSchema(ma.Schema):
+    """What one conversion makes us owe, under the terms and rule of its moment."""
+
+    id = ma.fields.String(required=True)
+    conversion_id = ma.fields.String()
+    kind = ma.fields.String()
+    affiliate_id = ma.fields.String()
+    source_id = ma.fields.String()
+    campaign_id = ma.fields.String()
+    money = ma.fields.Nested(MoneySchema)
+    unrounded = ma.fields.String()
+    terms = ma.fields.Dict()
+    category = ma.fields.Nested(CategorySchema)
+    ruleset_version = ma.fields.Integer()
+    rule_id = ma.fields.String(allow_none=True)
+    assurance = ma.fields.String()
+    occurred_on = ma.fields.Date()
+    payable_on = ma.fields.Date()
+    period = ma.fields.String()
+    created_at = Moment()
+    payout_id = ma.fields.String(allow_none=True)
+
+
+@dataclass(frozen=True)
+class PayoutQuery(PageQuery):
+    """Which payouts."""
+
+    state: str | None = None
+    affiliate_id: str | None = None
+    period: str | None = None
+
+
+class PayoutQuerySchema(PageQuerySchema):
+    """Query of payouts."""
+
+    shape = PayoutQuery
+
+    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(list(PayoutState)))
+    affiliate_id = ma.fields.String(load_default=None)
+    period = ma.fields.String(load_default=None, validate=PERIOD)
+
+
+class PayoutPayeeSchema(ma.Schema):
+    """Whose account is paid; of its number only the ends are shown."""
+
+    name = ma.fields.String()
+    iban = ma.fields.String(metadata={"example": "DE89…13000"})
+    bic = ma.fields.String(allow_none=True)
+
+
+class PayoutSchema(ma.Schema):
+    """What one affiliate is to be paid."""
+
+    id = ma.fields.String(required=True)
+    affiliate_id = ma.fields.String()
+    state = ma.fields.String(metadata={"enum": list(PayoutState)})
+    money = ma.fields.Nested(MoneySchema)
+    category_codes = ma.fields.List(ma.fields.String())
+    period = ma.fields.String()
+    approval_id = ma.fields.String(allow_none=True)
+    created_at = Moment()
+    created_by = ma.fields.String()
+    version = ma.fields.Integer()
+
+
+class PayoutDetailSchema(PayoutSchema):
+    """A payout with what it is made of."""
+
+    payee = ma.fields.Nested(PayoutPayeeSchema)
+    content_hash = ma.fields.String()
+    accrual_ids = ma.fields.List(ma.fields.String())
+    batch_ids = ma.fields.List(ma.fields.String())
+
+
+class AccountSchema(Wire):
+    """An account that pays."""
+
+    shape = Account
+
+    name = Text(required=True, validate=ma.validate.Length(1, 70))
+    iban = Text(required=True, validate=ma.validate.Length(max=42))
+    bic = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=11))
+
+
+class NewBatchSchema(Wire):
+    """Body of a new batch. Without `debtor` the account of the settings pays."""
+
+    shape = NewBatch
+
+    method = ma.fields.String(required=True, validate=ma.validate.OneOf([METHOD]))
+    currency = Currency(required=True)
+    payout_ids = ma.fields.List(
+        ma.fields.String(), load_default=None, allow_none=True, validate=ma.validate.Length(1, ITEMS_MAX)
+    )
+    debtor = ma.fields.Nested(AccountSchema, load_default=None, allow_none=True)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The version of a row as the person saw it who acts on it."""
+
+    version: int
+
+
+class SeenSchema(Wire):
+    """Body of an act on a batch."""
+
+    shape = Seen
+
+    version = ma.fields.Integer(required=True)
+
+
+class BatchSchema(ma.Schema):
+    """Payouts that leave together."""
+
+    id = ma.fields.String(required=True)
+    method = ma.fields.String()
+    state = ma.fields.String(metadata={"enum": ["building", "released", "settled", "cancelled"]})
+    count = ma.fields.Integer()
+    sum = ma.fields.Nested(MoneySchema)
+    debtor = ma.fields.Nested(PayoutPayeeSchema)
+    created_at = Moment()
+    created_by = ma.fields.String()
+    released_at = Moment(allow_none=True)
+    released_by = ma.fields.String(allow_none=True)
+    file_name = ma.fields.String(allow_none=True)
+    file_sha256 = ma.fields.String(allow_none=True)
+    version = ma.fields.Integer()
+
+
+class ItemSchema(ma.Schema):
+    """One payout of a batch; the bank hands its end-to-end id back."""
+
+    payout_id = ma.fields.String()
+    end_to_end_id = ma.fields.String()
+    money = ma.fields.Nested(MoneySchema)
+    state = ma.fields.String()
+    settled_on = ma.fields.Date(allow_none=True)
+    bank_line_id = ma.fields.String(allow_none=True)
+
+
+class BatchDetailSchema(BatchSchema):
+    """A batch with its items."""
+
+    items = ma.fields.List(ma.fields.Nested(ItemSchema))
