@@ -8,12 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
-from approvals import deciding, requests
+from approvals import deciding, requests, routing
 from approvals.deciding import RequestState, StepState
 from approvals.models import ApprovalDecision, ApprovalRequest, ApprovalStep
 from core.errors import NotFound
 from core.http.paging import Page, page
 from core.money import Money
+from partners.affiliates import masked
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class StepView:
 
 @dataclass(frozen=True)
 class RequestView:
-    """One request as it is shown."""
+    """One request as it is shown: account numbers in `content` are masked, the hash is over the whole of them."""
 
     id: str
     subject: dict[str, str]
@@ -56,6 +57,7 @@ class RequestView:
     facts: dict[str, Any]
     content: dict[str, Any]
     content_hash: str
+    is_unchanged: bool
     barred: list[str]
     created_at: datetime
     finished_at: datetime | None
@@ -136,8 +138,9 @@ def view(request: ApprovalRequest) -> RequestView:
         chain=request.chain_id,
         policy_version=request.policy_version,
         facts=request.facts,
-        content=request.content,
+        content=_masked(request.content),
         content_hash=request.content_hash,
+        is_unchanged=routing.content_hash(request.content) == request.content_hash,
         barred=request.barred,
         created_at=request.created_at,
         finished_at=request.finished_at,
@@ -178,6 +181,12 @@ def _shortage(state: str, missing: int) -> str | None:
         return None
     people = "1 more person who may decide is" if missing == 1 else f"{missing} more people who may decide are"
     return f"cannot pass: {people} needed; a step never passes by itself"
+
+
+def _masked(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: masked(part) if name == "iban" else _masked(part) for name, part in content.items()}
+    return [_masked(part) for part in content] if isinstance(content, list) else content
 
 
 def _decision(row: ApprovalDecision) -> DecisionView:

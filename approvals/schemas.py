@@ -90,7 +90,9 @@ class ApprovalRequestSchema(ma.Schema):
     chain = ma.fields.String()
     policy_version = ma.fields.Integer()
     facts = ma.fields.Raw()
-    content = ma.fields.Raw(metadata={"description": "what the content hash is over"})
+    content = ma.fields.Raw(
+        metadata={"description": "what the content hash is over; account numbers are masked here, not under the hash"}
+    )
     content_hash = ma.fields.String()
     created_at = Moment()
     finished_at = Moment(allow_none=True)

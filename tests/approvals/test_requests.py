@@ -207,4 +207,16 @@ def test_the_hash_a_decision_is_bound_to_is_that_of_the_content(sign_in: SignIn,
 
     assert (other.status_code, other.json["type"]) == (409, "/problems/content-changed")
     [decision] = answer.json["steps"][0]["decisions"]
-    assert decision["content_hash"] == shown["content_hash"] == routing.content_hash(shown["content"])
+    whole = {"payee": {"iban": "DE89370400440532013000"}, "amount_minor": 12500, "currency": "EUR"}
+    assert decision["content_hash"] == shown["content_hash"] == routing.content_hash(whole)
+
+
+def test_account_numbers_are_masked_wherever_a_request_is_shown(
+    machine: Caller, sign_in: SignIn, open_request: Open
+) -> None:
+    sign_in("finance")
+    path = f"/api/v1/approvals/{open_request()}"
+
+    for text in (machine.get(path).text, machine.get("/api/v1/approvals").text):
+        assert "DE89370400440532013000" not in text
+    assert machine.get(path).json["content"]["payee"] == {"iban": "DE89…13000"}

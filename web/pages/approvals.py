@@ -97,7 +97,9 @@ def _detail(session: Session, request_id: str, notice: Notice | None) -> str:
     # Read anew: a decision was perhaps refused because of what another person did a moment ago.
     session.expire_all()
     shown = queries.one(session, request_id)
-    subject = subjects.payout(session, shown.subject["id"]) if shown.subject["kind"] == "payout" else None
+    subject = None
+    if shown.subject["kind"] == "payout":
+        subject = subjects.payout(session, shown.subject["id"], shown.content.get("accrual_ids", []))
     policy = policies.get(session, shown.policy_version)
     rule = next(each for each in policy.content["chains"] if each["id"] == shown.chain)
     everyone = chain.from_iterable(
@@ -126,7 +128,7 @@ def _warnings(shown: RequestView, subject: PayoutSubject | None) -> list[words.W
         sentence = f"{words.plural(subject.discrepancies, 'open discrepancy', 'open discrepancies')} at month end "
         sentence += "touch conversions in it."
         found.append(words.Warning_("warn", "Discrepancies", sentence))
-    if routing.content_hash(shown.content) != shown.content_hash:
+    if not shown.is_unchanged:
         sentence = "What is to be approved is no longer what was asked about: nobody can decide this request."
         found.insert(0, words.Warning_("bad", "Changed", sentence))
     return found

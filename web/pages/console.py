@@ -17,7 +17,6 @@ def register(app: flask.Flask) -> None:
         amounts=words.amounts,
         day=words.day,
         exact_moment=words.exact_moment,
-        masked=words.masked,
         moment=words.moment,
         month=words.month,
         parts=words.parts,

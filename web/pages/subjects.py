@@ -10,6 +10,8 @@ from partners.models import Affiliate
 from payouts.models import Accrual, Payout
 from reports.models import Discrepancy
 
+_IDS_A_STATEMENT = 5000
+
 
 @dataclass(frozen=True)
 class Share:
@@ -26,16 +28,17 @@ class PayoutSubject:
     """A payout as the people who approve it see it."""
 
     affiliate: str
-    payee_name: str
-    payee_iban: str
     period: str
     state: str
     shares: list[Share]
     discrepancies: int
 
 
-def payout(session: Session, payout_id: str) -> PayoutSubject | None:
-    """Return the payout with its payee, its make-up and the open discrepancies that touch it; None when it is gone."""
+def payout(session: Session, payout_id: str, accrual_ids: list[str]) -> PayoutSubject | None:
+    """Return the payout, what `accrual_ids` come to and the open discrepancies that touch it; None when it is gone.
+
+    The ids are those the request is bound to: a rejected payout's accruals are free and may stand in another by now.
+    """
     row = session.execute(
         sa.select(Payout, Affiliate.name)
         .join(Affiliate, Affiliate.id == Payout.affiliate_id)
@@ -46,24 +49,29 @@ def payout(session: Session, payout_id: str) -> PayoutSubject | None:
     found, affiliate = row
     return PayoutSubject(
         affiliate=affiliate,
-        payee_name=found.payee_name,
-        payee_iban=found.payee_iban,
         period=found.period,
         state=found.state,
-        shares=_shares(session, found),
+        shares=_shares(session, accrual_ids),
         discrepancies=_open_discrepancies(session, payout_id),
     )
 
 
-def _shares(session: Session, found: Payout) -> list[Share]:
-    total = sa.cast(sa.func.sum(Accrual.amount_minor), sa.BigInteger)
-    rows = session.execute(
-        sa.select(sa.func.count(), Accrual.kind, Accrual.category_name, total)
-        .where(Accrual.payout_id == found.id)
-        .group_by(Accrual.kind, Accrual.category_name)
-        .order_by(Accrual.kind, Accrual.category_name)
-    )
-    return [Share(count, kind, category, Money(minor, found.currency)) for count, kind, category, minor in rows]
+def _shares(session: Session, accrual_ids: list[str]) -> list[Share]:
+    found: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for start in range(0, len(accrual_ids), _IDS_A_STATEMENT):
+        key = (Accrual.kind, Accrual.category_name, Accrual.currency)
+        rows = session.execute(
+            sa.select(*key, sa.func.count().label("number"), sa.func.sum(Accrual.amount_minor).label("total"))
+            .where(Accrual.id.in_(accrual_ids[start : start + _IDS_A_STATEMENT]))
+            .group_by(*key)
+        )
+        for row in rows:
+            count, total = found.get((row.kind, row.category_name, row.currency), (0, 0))
+            found[row.kind, row.category_name, row.currency] = (count + row.number, total + int(row.total))
+    return [
+        Share(count, kind, category, Money(total, currency))
+        for (kind, category, currency), (count, total) in sorted(found.items())
+    ]
 
 
 def _open_discrepancies(session: Session, payout_id: str) -> int:

@@ -119,14 +119,6 @@ def span(between: timedelta) -> str:
     return f"{seconds // 86400} d"
 
 
-def masked(account: str | None) -> str:
-    """Return an account number by its first four and last five characters."""
-    plain = (account or "").replace(" ", "")
-    if len(plain) <= len("first") + len("last!"):
-        return plain
-    return f"{plain[:4]} …{plain[-5]} {plain[-4:]}"
-
-
 def visible(text: object) -> str:
     """Return `text` with control and direction-changing characters shown as their codes."""
     return "".join(
