@@ -143,9 +143,11 @@ def first_break(session: Session) -> tuple[int, Break | None]:
 
 def _entries(session: Session) -> Iterator[AuditEntry]:
     statement = sa.select(AuditEntry).order_by(AuditEntry.seq).execution_options(yield_per=_BATCH)
-    for entry in session.scalars(statement):
-        yield entry
-        session.expunge(entry)
+    # Closed also when the walk ends early: a broken chain must not leave a cursor open on the server.
+    with session.scalars(statement) as entries:
+        for entry in entries:
+            yield entry
+            session.expunge(entry)
 
 
 def _plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -54,6 +54,6 @@ class Keyring:
         """Decrypt what `seal` made; raise EncryptionKeyError for another key, another place or a changed byte."""
         try:
             return AESGCM(self._key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a ValueError where it was cut within its nonce
             message = f"a value bound to {bound_to} does not open with key {self.fingerprint}"
             raise EncryptionKeyError(message) from None
