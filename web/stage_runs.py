@@ -19,21 +19,21 @@ PERIOD = ma.validate.Regexp(r"^\d{4}-(0[1-9]|1[0-2])$", error="takes a month, su
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class StageRunOptions:
     """`period` narrows a stage that works on months."""
 
     period: str | None = None
 
 
-class RunOptionsSchema(Wire):
+class StageRunOptionsSchema(Wire):
     """Body of a run; may be empty."""
 
-    shape = RunOptions
+    shape = StageRunOptions
 
     period = ma.fields.String(load_default=None, validate=PERIOD)
 
 
-class RunSchema(ma.Schema):
+class StageRunSchema(ma.Schema):
     """The run asked for."""
 
     run_id = ma.fields.String(required=True)
@@ -42,9 +42,9 @@ class RunSchema(ma.Schema):
 @endpoint(
     blueprint, "POST", "/stages/<name>/runs",
     door=actors(Role.ADMIN, Role.FINANCE, scope="stages:run"),
-    body=RunOptionsSchema(), answers=RunSchema, status=202, transaction=False,
+    body=StageRunOptionsSchema(), answers=StageRunSchema, status=202, transaction=False,
 )  # fmt: skip
-def run_stage(name: str, body: RunOptions) -> dict[str, str]:
+def run_stage(name: str, body: StageRunOptions) -> dict[str, str]:
     """Ring for the stage; rings for the same stage and options melt into one while it waits."""
     stage = STAGES.get(name)
     if stage is None:

@@ -24,8 +24,9 @@ from tests.conftest import KEY_ENCRYPTION_KEY, SECRET_KEY, Caller
 from tests.processes import children, gunicorn
 
 SENDERS = 8
-LOAD_S = 8
-KILL_EVERY_S = 0.5
+LOAD_S = 10
+# A worker needs about a second to come back: killed faster than that, there would be no load to lose.
+KILL_EVERY_S = 1.0
 # A sender gives up on one postback after this many tries: longer than a worker takes to come back.
 TRIES_MAX = 200
 
@@ -63,7 +64,7 @@ def source(machine: Caller) -> tuple[str, bytes]:
 def test_every_acknowledged_postback_survives_killed_workers_exactly_once(
     environment: dict[str, str], source: tuple[str, bytes], tmp_path: Path
 ) -> None:
-    with gunicorn(environment, tmp_path) as (url, master):
+    with gunicorn(environment, tmp_path, workers=3) as (url, master):
         acknowledged, kills = _fire_while_workers_die(url, master, source)
 
     recorded, first_receipts, first_events = _recorded(environment["DATABASE_URL"])
@@ -79,7 +80,7 @@ def test_every_acknowledged_postback_survives_killed_workers_exactly_once(
 def test_the_control_that_acknowledges_before_the_commit_loses_postbacks(
     environment: dict[str, str], source: tuple[str, bytes], tmp_path: Path
 ) -> None:
-    with gunicorn(environment, tmp_path, app="tests.journeys.early_acknowledger:app") as (url, master):
+    with gunicorn(environment, tmp_path, app="tests.journeys.early_acknowledger:app", workers=3) as (url, master):
         acknowledged, kills = _fire_while_workers_die(url, master, source)
         time.sleep(1)  # let what survived in memory drain
 
