@@ -24,11 +24,11 @@ from postback.models import Conversion, Receipt
 from postback.queries import ConversionQuery, ReceiptQuery
 from postback.receipts import Attempt
 from postback.schemas import (
-    AnswerSchema,
+    ConversionDecisionSchema,
     ConversionQuerySchema,
     ConversionSchema,
-    DecisionSchema,
-    ExampleSchema,
+    PostbackAnswerSchema,
+    PostbackExampleSchema,
     ReceiptQuerySchema,
     ReceiptSchema,
     RevealedReceiptSchema,
@@ -51,7 +51,7 @@ def _remember(state: BlueprintSetupState) -> None:
 blueprint.record(_remember)
 
 
-@endpoint(blueprint, "GET", "/postback/<source_id>", door=SIGNED, answers=AnswerSchema, transaction=False)
+@endpoint(blueprint, "GET", "/postback/<source_id>", door=SIGNED, answers=PostbackAnswerSchema, transaction=False)
 def get_postback(source_id: str) -> flask.Response:
     """Take a postback signed under pb1: every parameter in the query, `sig` last."""
     if flask.request.method == "HEAD":
@@ -60,7 +60,7 @@ def get_postback(source_id: str) -> flask.Response:
     return _received(source_id)
 
 
-@endpoint(blueprint, "POST", "/postback/<source_id>", door=SIGNED, answers=AnswerSchema, transaction=False)
+@endpoint(blueprint, "POST", "/postback/<source_id>", door=SIGNED, answers=PostbackAnswerSchema, transaction=False)
 def post_postback(source_id: str) -> flask.Response:
     """Take a postback signed under sw1 (Standard Webhooks): a JSON object, signed in three headers."""
     return _received(source_id)
@@ -135,7 +135,8 @@ def list_conversions(session: Session, query: ConversionQuery) -> Page[Conversio
 
 @endpoint(
     blueprint, "POST", "/api/v1/conversions/<conversion_id>/events",
-    door=actors(Role.FINANCE, Role.ADMIN), body=DecisionSchema, answers=ConversionSchema, status=201, creates=True,
+    door=actors(Role.FINANCE, Role.ADMIN), body=ConversionDecisionSchema, answers=ConversionSchema, status=201,
+    creates=True,
 )  # fmt: skip
 def decide(session: Session, conversion_id: str, body: Decision) -> Conversion:
     """Approve a held conversion, or reject one that is not accrued yet; people only, with a reason."""
@@ -144,7 +145,7 @@ def decide(session: Session, conversion_id: str, body: Decision) -> Conversion:
 
 @endpoint(
     blueprint, "GET", "/api/v1/sources/<source_id>/example",
-    door=actors(Role.ADMIN, scope="sources:write"), answers=ExampleSchema,
+    door=actors(Role.ADMIN, scope="sources:write"), answers=PostbackExampleSchema,
 )  # fmt: skip
 def get_example(session: Session, source_id: str) -> Example:
     """Answer a signed, ready curl command, and the URL to paste into the network's dashboard."""

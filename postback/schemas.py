@@ -17,21 +17,21 @@ _STORED = (
 _ID = ma.validate.Length(max=40)
 
 
-class FaultSchema(ma.Schema):
+class PostbackFaultSchema(ma.Schema):
     """One thing wrong with a postback."""
 
     field = ma.fields.String()
     reason = ma.fields.String()
 
 
-class AnswerSchema(ma.Schema):
+class PostbackAnswerSchema(ma.Schema):
     """What the sender of a postback hears. Every refusal is `{"status": "unauthorised"}` and nothing else."""
 
     status = ma.fields.String(required=True, validate=ma.validate.OneOf([status.value for status in Status]))
     receipt_id = ma.fields.String()
     conversion_id = ma.fields.String()
     reason = ma.fields.String()
-    errors = ma.fields.List(ma.fields.Nested(FaultSchema))
+    errors = ma.fields.List(ma.fields.Nested(PostbackFaultSchema))
 
 
 class ReceiptSchema(ma.Schema):
@@ -44,7 +44,7 @@ class ReceiptSchema(ma.Schema):
     method = ma.fields.String()
     verdict = ma.fields.String()
     reason = ma.fields.String(allow_none=True)
-    faults = ma.fields.List(ma.fields.Nested(FaultSchema))
+    faults = ma.fields.List(ma.fields.Nested(PostbackFaultSchema))
     secret_id = ma.fields.String(allow_none=True)
     assurance = ma.fields.String()
     covered_fields = ma.fields.List(ma.fields.String())
@@ -54,7 +54,7 @@ class ReceiptSchema(ma.Schema):
     latency_us = ma.fields.Integer()
 
 
-class RawSchema(ma.Schema):
+class RawRequestSchema(ma.Schema):
     """The request itself; a byte that is no text is written as its hexadecimal escape."""
 
     query = ma.fields.String()
@@ -65,7 +65,7 @@ class RawSchema(ma.Schema):
 class RevealedReceiptSchema(ReceiptSchema):
     """A receipt with the raw request, for people who may see it; null for everybody else."""
 
-    raw = ma.fields.Nested(RawSchema, allow_none=True)
+    raw = ma.fields.Nested(RawRequestSchema, allow_none=True)
 
 
 class ReceiptQuerySchema(PageQuerySchema):
@@ -120,7 +120,7 @@ class ConversionQuerySchema(PageQuerySchema):
     period = ma.fields.String(load_default=None, metadata={"example": "2026-10"})
 
 
-class DecisionSchema(Wire):
+class ConversionDecisionSchema(Wire):
     """Body of an event: what a person decides, why, and which version of the conversion he saw."""
 
     shape = Decision
@@ -130,7 +130,7 @@ class DecisionSchema(Wire):
     version = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(min=1))
 
 
-class ExampleSchema(ma.Schema):
+class PostbackExampleSchema(ma.Schema):
     """How to fire a postback at a source."""
 
     curl = ma.fields.String(metadata={"description": "signed for this moment, with a fresh transaction id"})
