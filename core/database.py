@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeDecorator
 SelectT = TypeVar("SelectT", bound=sa.Select[Any])
 
 POOL_TIMEOUT_S = 2
+CONNECT_TIMEOUT_S = 2
 BUSY_TIMEOUT_MS = 5000
 CONSTRAINT_NAMES = {
     "ix": "ix_%(column_0_N_label)s",
@@ -91,7 +92,7 @@ class Base(DeclarativeBase):
 
 
 def connect(url: str) -> sa.Engine:
-    """Return an engine for `url` (sqlite or postgresql) set up as docs/architecture.md says; no connection is opened yet."""
+    """Return an engine for `url` (sqlite or postgresql) set up as docs/architecture.md says; nothing connects yet."""
     address = sa.make_url(url)
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
@@ -103,6 +104,8 @@ def connect(url: str) -> sa.Engine:
             pool_timeout=POOL_TIMEOUT_S,
             pool_pre_ping=True,
             hide_parameters=True,
+            # Without it a host that swallows packets holds a request for minutes.
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
         )
     engine = sa.create_engine(
         address,
