@@ -57,3 +57,49 @@ def test_the_settings_show_no_secret(tmp_path: Path) -> None:
 
     assert SECRET_KEY not in repr(settings)
     assert KEY_ENCRYPTION_KEY not in str(settings)
+
+
+def test_a_secret_with_a_fault_is_named_and_never_quoted(tmp_path: Path) -> None:
+    environment = {
+        "VAR_DIR": str(tmp_path),
+        "SECRET_KEY": "hunter2-too-short",
+        "KEY_ENCRYPTION_KEY": "hunter2-no-base64",
+        "DATABASE_URL": "mysql://root:hunter2@localhost/x",
+        "REDIS_URL": "http://:hunter2@localhost",
+        "WEB_PROCESSES": "0",
+        "TRUSTED_PROXY_HOPS": "-1",
+    }
+
+    with pytest.raises(config.ConfigurationError) as raised:
+        config.load(environment)
+
+    assert {fault.split()[0] for fault in raised.value.faults} == {
+        "SECRET_KEY", "KEY_ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL", "WEB_PROCESSES", "TRUSTED_PROXY_HOPS",
+    }  # fmt: skip
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("length", [31, 33])
+def test_a_key_encryption_key_has_exactly_32_bytes(tmp_path: Path, length: int) -> None:
+    key = base64.b64encode(bytes(length)).decode()
+
+    with pytest.raises(config.ConfigurationError) as raised:
+        config.load({"VAR_DIR": str(tmp_path), "SECRET_KEY": SECRET_KEY, "KEY_ENCRYPTION_KEY": key})
+
+    assert raised.value.faults == [f"KEY_ENCRYPTION_KEY must be base64 of 32 bytes, not {length}"]
+
+
+def test_every_setting_may_stand_in_a_file_and_one_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "port").write_text("9000\n")
+    (tmp_path / "key").write_text(KEY_ENCRYPTION_KEY)
+    environment = {
+        "VAR_DIR": str(tmp_path / "var"),
+        "PORT_FILE": str(tmp_path / "port"),
+        "SECRET_KEY": SECRET_KEY,
+        "KEY_ENCRYPTION_KEY_FILE": str(tmp_path / "key"),
+    }
+
+    assert config.load(environment).port == 9000
+    with pytest.raises(config.ConfigurationError) as raised:
+        config.load(environment | {"PORT_FILE": str(tmp_path / "nowhere")})
+    assert any(fault.startswith("PORT_FILE cannot be read") for fault in raised.value.faults)

@@ -27,7 +27,7 @@ PURE = {
     "core/conditions.py", "core/errors.py", "core/money.py",
     "approvals/deciding.py", "approvals/routing.py",
     "ledger/posting.py",
-    "partners/allowlist.py",
+    "partners/allowlist.py", "partners/placeholders.py", "tracking/destinations.py",
     "payouts/categories.py", "payouts/pricing.py",
     "postback/canonical.py", "postback/verification.py",
     "reports/matching.py",

@@ -51,7 +51,7 @@ def test_an_amount_is_read_to_the_minor_unit(text: str, currency: str, minor: in
         ("1\n", "EUR"),
         ("10000000000000.01", "EUR"),
         ("1", "eur"),
-        ("1", "XXX"),
+        ("1", "ZZZ"),
     ],
 )
 def test_a_text_that_is_no_amount_in_its_currency_is_refused(text: str, currency: str) -> None:
