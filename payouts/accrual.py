@@ -48,7 +48,7 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     """Accrue at most `limit` recorded conversions that nothing holds; return how many were taken.
 
     One that cannot be priced is held as `unpriceable` with the reason in its events: it waits for a person, and the
-    others go on. Running again changes nothing: UNIQUE(conversion_id, kind, seq) and the journal's own key stand.
+    others go on. Running again posts nothing again: UNIQUE(conversion_id, kind, seq) decides what is new.
     """
     conversions = session.scalars(
         claim(
@@ -63,7 +63,7 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     today = runtime.clock().date()
     known = _known(session, conversions, today)
     next_seq = _next_seqs(session, conversions)
-    rows, postings, events = [], [], []
+    rows, postings, events = [], {}, []
     for conversion in conversions:
         terms = campaign_terms.in_force(known.terms[_given(conversion.campaign_id)], conversion.occurred_at)
         priced = pricing.price(_terms(terms), _told(conversion, known))
@@ -73,16 +73,17 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
         else:
             row = _row(runtime, conversion, terms, priced, known)
             rows.append(row)
-            postings += _postings(conversion, row, known)
+            postings[row["id"]] = _postings(conversion, row, known)
             conversion.state = "accrued"
             kind, reason, details = "accrued", None, {"accrual_id": row["id"]}
         conversion.version += 1
         events.append(
             _event(runtime, conversion, seq=next_seq[conversion.id], kind=kind, reason=reason, details=details)
         )
-    insert_new(session, Accrual, rows, key=["conversion_id", "kind", "seq"])
+    new = insert_new(session, Accrual, rows, key=["conversion_id", "kind", "seq"])
     session.add_all(events)
-    journal.post(runtime, session, postings, today=today)
+    # For new ones alone: of a conversion accrued before, the journal knows that accrual and not this one's id.
+    journal.post(runtime, session, [entry for row in new for entry in postings[row.id]], today=today)
     return len(conversions)
 
 
