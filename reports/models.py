@@ -76,7 +76,7 @@ class BankLine(Base):
     amount_minor: Mapped[int] = mapped_column(Minor)
     currency: Mapped[str] = mapped_column(sa.String(3))
     end_to_end_id: Mapped[str | None] = mapped_column(sa.String(35), index=True)
-    text: Mapped[str] = mapped_column(sa.String(2000))  # remittance information, whole
+    text: Mapped[str] = mapped_column(sa.Text)  # remittance information, whole
     counterparty: Mapped[str | None] = mapped_column(sa.String(200))
     counterparty_iban: Mapped[str | None] = mapped_column(sa.String(34))
     bank_reference: Mapped[str | None] = mapped_column(sa.String(80))
@@ -130,6 +130,7 @@ class Discrepancy(Base):
     reconciliation_id: Mapped[str] = mapped_column(sa.ForeignKey("reconciliations.id"), index=True)
     period: Mapped[str] = mapped_column(sa.String(7), index=True)
     leg: Mapped[str] = mapped_column(sa.String(12))
+    source_id: Mapped[str | None] = mapped_column(sa.ForeignKey("sources.id"))  # of leg network
     klass: Mapped[str] = mapped_column("class", sa.String(24))  # reports.matching.DiscrepancyClass
     subject_key: Mapped[str] = mapped_column(sa.String(120), unique=True)  # leg, class, our and their ids
     conversion_id: Mapped[str | None] = mapped_column(sa.ForeignKey("conversions.id"))

@@ -1,7 +1,187 @@
 """The HTTP door of reports."""
 
-from core.http.endpoints import Blueprint
+from typing import Any
+
+import flask
+from sqlalchemy.orm import Session
+
+from access.roles import EVERYONE, Role
+from core.errors import NotFound
+from core.http.doors import actors, current_actor
+from core.http.endpoints import Blueprint, endpoint
+from core.http.paging import Page, page
+from core.http.wire import listing
+from core.runtime import installed
+from ledger import periods
+from ledger.models import Period
+from postback.models import Conversion
+from reports import checks, closing, custody, exports, imports, queries, reconciliation, report
+from reports.imports import Imported, Upload
+from reports.models import Discrepancy, Reconciliation
+from reports.queries import DiscrepancyQuery, RunQuery
+from reports.schemas import (
+    BankStatementFile,
+    BankStatementSchema,
+    ChecksSchema,
+    ClosedPeriodSchema,
+    CustodySchema,
+    DiscrepancyQuerySchema,
+    DiscrepancySchema,
+    FormatQuery,
+    FormatQuerySchema,
+    ImportedSchema,
+    NetworkReport,
+    NetworkReportSchema,
+    NewRun,
+    NewRunSchema,
+    RunIdSchema,
+    RunQuerySchema,
+    RunSchema,
+    Said,
+    SaidSchema,
+)
 
 blueprint = Blueprint(
-    "reports", __name__, description="Month end: statements, matching, discrepancies, period close, exports."
+    "reports",
+    __name__,
+    url_prefix="/api/v1",
+    description="Month end: statements, matching, discrepancies, period close, exports.",
 )
+
+_IMPORTS = actors(Role.FINANCE, scope="statements:write")
+_RECONCILES = actors(Role.FINANCE, Role.MANAGER, scope="reconciliations:write")
+_READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN, scope="reports:read")
+_RESOLVES = actors(Role.FINANCE, Role.MANAGER)
+_CLOSES = actors(Role.FINANCE)
+_SEES_CONVERSIONS = actors(*EVERYONE, scope="conversions:read")
+
+
+@endpoint(
+    blueprint, "POST", "/network-reports", door=_IMPORTS, multipart=NetworkReportSchema, answers=ImportedSchema,
+    status=201, creates=True,
+)  # fmt: skip
+def import_network_report(session: Session, body: NetworkReport) -> Imported:
+    """Import a network's CSV report of a month; good rows are loaded once, every bad one is listed."""
+    return imports.network_report(
+        installed(), session, _upload(body.file), source_id=body.source_id, period=body.period, mapping=body.mapping
+    )
+
+
+@endpoint(
+    blueprint, "POST", "/bank-statements", door=_IMPORTS, multipart=BankStatementSchema, answers=ImportedSchema,
+    status=201, creates=True,
+)  # fmt: skip
+def import_bank_statement(session: Session, body: BankStatementFile) -> Imported:
+    """Import a bank's camt.053 file; one that does not add up is refused whole. Entries not booked are listed."""
+    return imports.bank_statement(installed(), session, _upload(body.file), account=body.account)
+
+
+@endpoint(
+    blueprint, "POST", "/reconciliations", door=_RECONCILES, body=NewRunSchema, answers=RunIdSchema, status=202,
+    creates=True,
+)  # fmt: skip
+def reconcile(session: Session, body: NewRun) -> Reconciliation:
+    """Put a reconciliation in line; the stage month-end does it."""
+    return reconciliation.ask(
+        installed(), session, period=body.period, leg=body.leg, source_id=body.source_id, actor=current_actor()
+    )
+
+
+@endpoint(
+    blueprint, "GET", "/reconciliations", door=_READS, query=RunQuerySchema, answers=listing(RunSchema)
+)  # fmt: skip
+def list_reconciliations(session: Session, query: RunQuery) -> Page[dict[str, Any]]:
+    """List reconciliations, newest first."""
+    found = page(session, queries.runs(query), Reconciliation.id, limit=query.limit, after=query.after)
+    return Page([queries.shown_run(run) for run in found.items], found.next)
+
+
+@endpoint(blueprint, "GET", "/reconciliations/<run_id>", door=_READS, answers=RunSchema)
+def show_reconciliation(session: Session, run_id: str) -> dict[str, Any]:
+    """Show one reconciliation."""
+    return queries.shown_run(queries.reconciliation(session, run_id))
+
+
+@endpoint(
+    blueprint, "GET", "/reconciliations/<run_id>/discrepancies", door=_READS, query=DiscrepancyQuerySchema,
+    answers=listing(DiscrepancySchema),
+)  # fmt: skip
+def list_discrepancies(session: Session, run_id: str, query: DiscrepancyQuery) -> Page[dict[str, Any]]:
+    """List the discrepancies of the reconciliation's month, leg and source as they stand now, newest first."""
+    statement = queries.discrepancies(queries.reconciliation(session, run_id), query)
+    found = page(session, statement, Discrepancy.id, limit=query.limit, after=query.after)
+    return Page(queries.shown_discrepancies(session, found.items), found.next)
+
+
+@endpoint(blueprint, "GET", "/reconciliations/<run_id>/export", door=_READS, query=FormatQuerySchema)
+def export_reconciliation(session: Session, run_id: str, query: FormatQuery) -> Any:
+    """Export every match and every discrepancy of the reconciliation, as CSV or JSON."""
+    run = queries.reconciliation(session, run_id)
+    rows = queries.export_rows(session, run)
+    if query.format == "csv":
+        return _csv(exports.as_csv(queries.EXPORT_HEADER, rows), f"reconciliation-{run.id}.csv")
+    shown = RunSchema().dump(queries.shown_run(run))
+    return shown | {"rows": [dict(zip(queries.EXPORT_HEADER, row, strict=True)) for row in rows]}
+
+
+@endpoint(
+    blueprint, "POST", "/discrepancies/<discrepancy_id>/resolutions", door=_RESOLVES, body=SaidSchema,
+    answers=DiscrepancySchema, status=201, creates=True,
+)  # fmt: skip
+def resolve_discrepancy(session: Session, discrepancy_id: str, body: Said) -> dict[str, Any]:
+    """Say what a discrepancy is about: explained, or carried forward. Nothing is posted."""
+    found = reconciliation.resolve(
+        installed(),
+        session,
+        discrepancy_id,
+        resolution=body.resolution,
+        note=body.note,
+        version=body.version,
+        actor=current_actor(),
+    )
+    return queries.shown_discrepancies(session, [found])[0]
+
+
+@endpoint(blueprint, "GET", "/periods/<period>/checks", door=_READS, answers=ChecksSchema)
+def show_checks(session: Session, period: str) -> dict[str, Any]:
+    """Show what must hold before the month closes, and what is missing."""
+    found = checks.of_month(session, period)
+    return {"period": period, "is_green": all(check.is_green for check in found), "checks": found}
+
+
+@endpoint(blueprint, "POST", "/periods/<period>/close", door=_CLOSES, answers=ClosedPeriodSchema)
+def close_period(session: Session, period: str) -> Period:
+    """Close the month for good; 409 names every check that is red."""
+    return closing.close(installed(), session, period, actor=current_actor())
+
+
+@endpoint(blueprint, "GET", "/periods/<period>/report", door=_READS, query=FormatQuerySchema)
+def show_report(session: Session, period: str, query: FormatQuery) -> Any:
+    """Show the month's report, as JSON or CSV; every figure in its own currency."""
+    periods.bounds(period)
+    found = report.of_month(session, period)
+    if query.format == "csv":
+        return _csv(exports.as_csv(report.CSV_HEADER, report.csv_rows(found)), f"report-{period}.csv")
+    return found
+
+
+@endpoint(blueprint, "GET", "/conversions/<conversion_id>", door=_SEES_CONVERSIONS, answers=CustodySchema)
+def show_conversion(session: Session, conversion_id: str) -> dict[str, Any]:
+    """Show a conversion and its custody: from click and receipt to decision, batch, bank line and match."""
+    conversion = session.get(Conversion, conversion_id)
+    if conversion is None:
+        message = f"there is no conversion {conversion_id}"
+        raise NotFound(message)
+    steps = custody.of(session, conversion)
+    shown = {name: getattr(conversion, name) for name in CustodySchema().fields if name != "custody"}
+    return shown | {"custody": [step.as_dict for step in steps]}
+
+
+def _upload(file: Any) -> Upload:
+    return Upload(file.filename or "unnamed", file.read(), current_actor())
+
+
+def _csv(text: str, name: str) -> flask.Response:
+    response = flask.Response(text, mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

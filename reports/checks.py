@@ -1,0 +1,236 @@
+"""The check list of a month: what must hold before it closes, and what is missing where it does not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.money import Money
+from ledger import periods
+from ledger.models import JournalEntry, JournalLine
+from ledger.posting import CLEARING
+from partners.models import Source
+from payouts.models import Batch, BatchItem, Payout
+from postback.models import Conversion, ConversionEvent
+from reports.continuity import Span, gaps
+from reports.matching import DiscrepancyState, Leg
+from reports.models import BankLine, Discrepancy, NetworkLine, Reconciliation, Statement
+from reports.network_leg import REJECTED
+from reports.passes import month
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition; green when nothing is missing."""
+
+    id: str
+    sentence: str
+    missing: list[str]
+
+    @property
+    def is_green(self) -> bool:
+        """Say whether it holds."""
+        return not self.missing
+
+
+def of_month(session: Session, period: str) -> list[Check]:
+    """Return every check of `period`, in the order a person works through them."""
+    periods.bounds(period)
+    return [Check(id_, sentence, missing(session, period)) for id_, sentence, missing in _CHECKS]
+
+
+def _reports_missing(session: Session, period: str) -> list[str]:
+    reported = sa.exists().where(
+        Statement.kind == "network", Statement.source_id == Source.id, Statement.period == period
+    )
+    statement = (
+        sa.select(Source.name)
+        .where(Source.state != "removed", Source.id.in_(_converting(period)), ~reported)
+        .order_by(Source.id)
+    )
+    return [f"{name} has conversions and no network report" for name in session.scalars(statement)]
+
+
+def _runs_missing(session: Session, period: str) -> list[str]:
+    reporting = sa.select(NetworkLine.source_id).where(NetworkLine.period == period)
+    sources = session.execute(
+        sa.select(Source.id, Source.name)
+        .where(sa.or_(Source.id.in_(_converting(period)), Source.id.in_(reporting)))
+        .order_by(Source.id)
+    ).all()
+    ran, for_all = _last_runs(session, period)
+    changed = _last_changes(session, period)
+    found = []
+    for id_, name in sources:
+        last = max((at for at in (ran.get(id_), for_all) if at is not None), default=None)
+        if last is None:
+            found.append(f"{name} is not reconciled")
+        elif id_ in changed and last < changed[id_]:
+            found.append(f"{name} was reconciled before its last line or conversion came in")
+    return found
+
+
+def _last_runs(session: Session, period: str) -> tuple[dict[str, datetime], datetime | None]:
+    # When a run was asked for, not when it ended: what came in while it ran, it may not have seen.
+    statement = (
+        sa.select(Reconciliation.source_id, sa.func.max(Reconciliation.created_at))
+        .where(Reconciliation.period == period, Reconciliation.leg == Leg.NETWORK, Reconciliation.state == "finished")
+        .group_by(Reconciliation.source_id)
+    )
+    found = {row[0]: row[1] for row in session.execute(statement)}
+    for_all = found.pop(None, None)
+    return {str(id_): at for id_, at in found.items()}, for_all
+
+
+def _last_changes(session: Session, period: str) -> dict[str, datetime]:
+    """Return, per source, when the last thing came in that a run of the month compares."""
+    start, end = month(period)
+    is_ours = sa.and_(Conversion.occurred_at >= start, Conversion.occurred_at < end)
+    recorded = sa.select(Conversion.source_id, Conversion.recorded_at.label("at")).where(is_ours)
+    rejected = (
+        sa.select(Conversion.source_id, ConversionEvent.at)
+        .join(ConversionEvent, ConversionEvent.conversion_id == Conversion.id)
+        .where(is_ours, ConversionEvent.kind == REJECTED)
+    )
+    imported = sa.select(Statement.source_id, Statement.imported_at).where(
+        Statement.kind == "network", Statement.period == period, Statement.new > 0
+    )
+    every = sa.union_all(recorded, rejected, imported).subquery()
+    statement = sa.select(every.c.source_id, sa.func.max(every.c.at)).group_by(every.c.source_id)
+    return {row[0]: row[1] for row in session.execute(statement)}
+
+
+def _bank_gaps(session: Session, period: str) -> list[str]:
+    first, last = periods.bounds(period)
+    statements = session.scalars(sa.select(Statement).where(Statement.kind == "bank"))
+    spans = [
+        Span(
+            str(each.account), str(each.currency), str(each.reference),
+            each.opened_on, each.opening_minor, each.closed_on, each.closing_minor,
+        )
+        for each in statements
+        if each.opened_on is not None and each.closed_on is not None
+        and each.opening_minor is not None and each.closing_minor is not None
+    ]  # fmt: skip
+    return [
+        f"statement {span.reference} of {span.account} opens on {span.opened_on} with"
+        f" {Money(span.opening_minor, span.currency)}, which no statement before it closes with"
+        for span in gaps(spans)
+        if span.opened_on <= last and span.closed_on >= first
+    ]
+
+
+def _payout_run_missing(session: Session, period: str) -> list[str]:
+    """Like the networks' runs; a month without a payment and without a bank line needs none."""
+    start, end = month(period)
+    first, last = periods.bounds(period)
+    sent_at = session.scalar(
+        sa.select(sa.func.max(Batch.released_at))
+        .join(BatchItem, BatchItem.batch_id == Batch.id)
+        .join(Payout, Payout.id == BatchItem.payout_id)
+        .where(sa.or_(Payout.period == period, sa.and_(Batch.released_at >= start, Batch.released_at < end)))
+    )
+    booked = sa.select(BankLine.statement_id).where(BankLine.booked_on.between(first, last))
+    is_the_months: sa.ColumnElement[bool] = Statement.id.in_(booked)
+    # A payment of this month may stand on any statement that has come in since it was sent.
+    if sent_at is not None:
+        is_the_months = sa.or_(is_the_months, sa.and_(Statement.kind == "bank", Statement.closed_on >= sent_at.date()))
+    imported_at = session.scalar(sa.select(sa.func.max(Statement.imported_at)).where(is_the_months, Statement.new > 0))
+    changed_at = max((at for at in (sent_at, imported_at) if at is not None), default=None)
+    if changed_at is None:
+        return []
+    ran_at = session.scalar(
+        sa.select(sa.func.max(Reconciliation.created_at)).where(
+            Reconciliation.period == period, Reconciliation.leg == Leg.PAYOUT, Reconciliation.state == "finished"
+        )
+    )
+    if ran_at is None:
+        return ["the payments of the month are not reconciled with the bank"]
+    return ["the payments were reconciled before the last batch or bank statement"] if ran_at < changed_at else []
+
+
+def _open_discrepancies(session: Session, period: str) -> list[str]:
+    statement = (
+        sa.select(Discrepancy.klass, sa.func.count())
+        .where(Discrepancy.period == period, Discrepancy.state == DiscrepancyState.OPEN)
+        .group_by(Discrepancy.klass)
+    )
+    return [f"{number} x {klass} open" for klass, number in sorted(map(tuple, session.execute(statement)))]
+
+
+def _unaccrued(session: Session, period: str) -> list[str]:
+    start, end = month(period)
+    number = session.scalar(
+        sa.select(sa.func.count(Conversion.id)).where(
+            Conversion.occurred_at >= start,
+            Conversion.occurred_at < end,
+            Conversion.state == "recorded",
+            Conversion.hold_reason.is_(None),
+        )
+    )
+    return [f"{number} conversions wait to be accrued"] if number else []
+
+
+def _imbalances(session: Session, period: str) -> list[str]:
+    total = sa.cast(sa.func.sum(JournalLine.amount_minor), sa.BigInteger)
+    statement = (
+        sa.select(JournalLine.entry_id, JournalLine.currency, total)
+        .join(JournalEntry, JournalEntry.id == JournalLine.entry_id)
+        .where(JournalEntry.period == period)
+        .group_by(JournalLine.entry_id, JournalLine.currency)
+        .having(sa.func.sum(JournalLine.amount_minor) != 0)
+        .order_by(JournalLine.entry_id)
+    )
+    return [f"entry {row[0]} is off by {Money(row[2], row[1])}" for row in session.execute(statement)]
+
+
+def _clearing_unexplained(session: Session, _period: str) -> list[str]:
+    # As of now, not of the month's end: both sides then speak of the same moment, whatever month each was posted in.
+    balances = session.execute(
+        sa.select(JournalLine.currency, sa.cast(sa.func.sum(JournalLine.amount_minor), sa.BigInteger))
+        .where(JournalLine.account == CLEARING)
+        .group_by(JournalLine.currency)
+    )
+    in_flight = session.execute(
+        sa.select(Payout.currency, sa.cast(sa.func.sum(BatchItem.amount_minor), sa.BigInteger))
+        .join(Payout, Payout.id == BatchItem.payout_id)
+        .join(Batch, Batch.id == BatchItem.batch_id)
+        .where(Batch.released_at.is_not(None), BatchItem.state == "live")
+        .group_by(Payout.currency)
+    )
+    # Money on its way stands on the account as a credit.
+    posted = {row[0]: -row[1] for row in balances}
+    sent = {row[0]: row[1] for row in in_flight}
+    return [
+        f"clearing holds {Money(posted.get(currency, 0), currency)},"
+        f" payments on their way make {Money(sent.get(currency, 0), currency)}"
+        for currency in sorted(posted.keys() | sent.keys())
+        if posted.get(currency, 0) != sent.get(currency, 0)
+    ]
+
+
+def _waiting_payouts(session: Session, period: str) -> list[str]:
+    statement = sa.select(Payout.id).where(Payout.period == period, Payout.state == "pending").order_by(Payout.id)
+    return [f"{id_} waits for approval" for id_ in session.scalars(statement)]
+
+
+def _converting(period: str) -> sa.Select[str]:
+    start, end = month(period)
+    return sa.select(Conversion.source_id).where(
+        Conversion.occurred_at >= start, Conversion.occurred_at < end, Conversion.state != REJECTED
+    )
+
+
+_CHECKS: tuple[tuple[str, str, Callable[[Session, str], list[str]]], ...] = (
+    ("network_reports", "Every source with conversions has sent its report", _reports_missing),
+    ("networks_reconciled", "Every source is reconciled after its last line and conversion", _runs_missing),
+    ("bank_statements", "Bank statements add up and follow on", _bank_gaps),
+    ("payouts_reconciled", "Payments are reconciled with the bank", _payout_run_missing),
+    ("discrepancies", "No discrepancy is open", _open_discrepancies),
+    ("accrued", "Every conversion that can be accrued is accrued", _unaccrued),
+    ("journal", "The journal balances", _imbalances),
+    ("clearing", "Clearing is explained by payments on their way", _clearing_unexplained),
+    ("approvals", "No payout waits for approval", _waiting_payouts),
+)

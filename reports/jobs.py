@@ -1,0 +1,32 @@
+"""The stage of reports: `month-end` does the reconciliations that wait."""
+
+import logging
+
+from core.errors import Problem, Unavailable
+from core.runtime import installed
+from reports import reconciliation
+
+log = logging.getLogger(__name__)
+
+
+def month_end() -> None:
+    """Do every waiting run, the longest waiting first, until none waits; each in a transaction of its own."""
+    runtime = installed()
+    while True:
+        with runtime.reading() as session:
+            run_id = reconciliation.next_waiting(session)
+        if run_id is None:
+            return
+        try:
+            with runtime.transaction() as session:
+                reconciliation.run(runtime, session, run_id)
+        except Unavailable:
+            raise  # the database is away: the run goes on waiting, and the next ring tries again
+        except Exception as error:
+            # Whatever broke would break again: the run must not wait for ever.
+            log.error("reconciliation failed", exc_info=error, extra={"reconciliation": run_id})  # noqa: TRY400
+            reason = (
+                error.detail if isinstance(error, Problem) else f"something broke on our side ({type(error).__name__})"
+            )
+            with runtime.transaction() as session:
+                reconciliation.fail(runtime, session, run_id, reason)
