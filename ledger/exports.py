@@ -69,9 +69,8 @@ def _rows(session: Session, period: str | None) -> Iterator[Any]:
         )
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
-    for batch in session.execute(statement).partitions():
-        yield from batch
-        session.expunge_all()  # a long journal must not gather in memory
+    # A long journal does not gather in memory: a session holds what it has only read by weak references.
+    yield from session.execute(statement)
 
 
 def _distinct(session: Session, column: sa.orm.InstrumentedAttribute[str], period: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def register(app: flask.Flask) -> None:
     for group in (_staff(), _token(), _audit(), _stage()):
         app.cli.add_command(group)
     app.cli.add_command(_migrate)
+    app.cli.add_command(_demo)
 
 
 @click.command("migrate")
@@ -44,6 +46,30 @@ def _migrate() -> None:
     """Bring the database to the newest revision."""
     migrate(installed().engine)
     click.echo("the database is at the newest revision")
+
+
+@click.command("demo")
+@click.option("--url", help="The running server on this database; PUBLIC_URL when left out.")
+@click.option("--papers", type=click.Path(path_type=Path), help="A folder for the files that come and go.")
+def _demo(url: str | None, papers: Path | None) -> None:
+    """Play the demo's story on an empty database, at the server that runs on it (`make demo` starts one itself)."""
+    # Here, not above: no server needs the story's client to start.
+    from rich.console import Console  # noqa: PLC0415
+
+    from web.demo import people, story  # noqa: PLC0415
+
+    runtime = installed()
+    if not people.is_empty(runtime.engine):
+        click.echo("this database holds staff or sources: the demo leaves it alone", err=True)
+        sys.exit(2)
+    papers = papers or Path(tempfile.mkdtemp(prefix="clickledger-demo-"))
+    everyone = people.create(runtime)
+    account = story.play(runtime, everyone, url=url or runtime.public_url, papers=papers, console=Console())
+    account.print()
+    click.echo(f"  the files of this run: {papers}")
+    for login in everyone.logins:
+        click.echo(f"  {login.email:<18} {login.password}   {' and '.join(login.roles)}")
+    sys.exit(1 if account.faults else 0)
 
 
 def _staff() -> AppGroup:

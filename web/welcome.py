@@ -25,8 +25,7 @@ def say_when_ready(settings: config.Settings) -> None:
 
 def is_ready(settings: config.Settings, *, within_s: float) -> bool:
     """Wait until /readyz finds everything fit, Valkey too, and say whether it did in time."""
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - recognised, not bound
-    address = f"http://[{host}]:{settings.port}/readyz" if ":" in host else f"http://{host}:{settings.port}/readyz"
+    address = f"{local_url(settings)}/readyz"
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         try:
@@ -37,6 +36,12 @@ def is_ready(settings: config.Settings, *, within_s: float) -> bool:
             pass
         time.sleep(0.1)
     return False
+
+
+def local_url(settings: config.Settings) -> str:
+    """Return where this machine itself reaches the server, whatever the world calls it."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - recognised, not bound
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def text(settings: config.Settings) -> str:
