@@ -1,5 +1,6 @@
 """How approvals travel."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,20 @@ import marshmallow as ma
 
 from approvals.deciding import RequestState, Verdict
 from approvals.decisions import Decision
-from core.http.wire import Amount, Moment, PageQuery, PageQuerySchema, Wire
+from core.http.wire import Amount, Moment, PageQuery, PageQuerySchema, Text, Wire
 
 COMMENT_LENGTH_MAX = 2000
+
+
+class Comment(ma.fields.String):
+    """Text of several lines; no other control character, and line ends as one kind, whatever a form sends."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs).replace("\r\n", "\n")
+        if any(unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\n\t" for letter in text):
+            message = "takes text without control characters"
+            raise ma.ValidationError(message)
+        return text
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class ApprovalQuerySchema(PageQuerySchema):
         validate=ma.validate.Equal("me", error="takes me"),
         metadata={"description": "`me`: those the person who asks may decide now"},
     )
-    subject_id = ma.fields.String(load_default=None, validate=ma.validate.Length(max=40))
+    subject_id = Text(load_default=None, validate=ma.validate.Length(max=40))
 
 
 class ApprovalVerdictSchema(Wire):
@@ -41,9 +53,9 @@ class ApprovalVerdictSchema(Wire):
     shape = Decision
 
     verdict = ma.fields.Enum(Verdict, by_value=True, required=True)
-    comment = ma.fields.String(load_default=None, allow_none=True, validate=ma.validate.Length(max=COMMENT_LENGTH_MAX))
+    comment = Comment(load_default=None, allow_none=True, validate=ma.validate.Length(max=COMMENT_LENGTH_MAX))
     version = ma.fields.Integer(required=True, strict=True)
-    content_hash = ma.fields.String(load_default=None, allow_none=True, validate=ma.validate.Length(max=80))
+    content_hash = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=80))
 
 
 class ApprovalDecisionSchema(ma.Schema):

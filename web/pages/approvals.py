@@ -72,7 +72,7 @@ def _queue(session: Session) -> dict[str, object]:
     """Return what the queue's template takes, for the view and the cursor in the URL."""
     view = flask.request.args.get("view", "mine")
     view = view if view in VIEWS else "mine"
-    after = flask.request.args.get("after")
+    after = frame.cursor(flask.request)
     found: Page[RequestView] = queries.listed(
         session,
         limit=QUEUE_MAX,
@@ -136,11 +136,11 @@ def _warnings(shown: RequestView, subject: PayoutSubject | None) -> list[words.W
 
 def _why_not(shown: RequestView, staff_id: str) -> str:
     """Return in words why the person sees no button; empty when there is nothing to explain."""
-    if shown.state != RequestState.OPEN:
-        return ""
     mine = [(step, each) for step in shown.steps for each in step.decisions if each.actor_id == staff_id]
     if mine:
         return f"You have decided: {mine[0][1].verdict}, {words.moment(mine[0][1].decided_at)}. One person counts once."
+    if shown.state != RequestState.OPEN:
+        return ""
     if staff_id in shown.barred:
         return "Not yours to decide: you made it, or changed what it pays to."
     return "It waits for other people: you are not among the approvers of the step that is open now."

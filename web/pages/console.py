@@ -5,20 +5,23 @@ from typing import Any
 
 import flask
 
-from web.pages import approvals, session, words
+from core import money
+from web.pages import approvals, conversions, month_end, session, words
 
 
 def register(app: flask.Flask) -> None:
     """Add the pages to `app`."""
-    for blueprint in (session.blueprint, approvals.blueprint):
+    for blueprint in (session.blueprint, approvals.blueprint, conversions.blueprint, month_end.blueprint):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         amount=words.amount,
         amounts=words.amounts,
         day=words.day,
         exact_moment=words.exact_moment,
+        column=_column,
         moment=words.moment,
         month=words.month,
+        of_wire=words.of_wire,
         parts=words.parts,
         pill=words.pill,
         plural=words.plural,
@@ -26,6 +29,7 @@ def register(app: flask.Flask) -> None:
         span=words.span,
         tojson_shown=_indented,
         visible=words.visible,
+        visible_lines=_visible_lines,
         words=words.words,
         words_first=lambda text: text[:1].upper() + text[1:] + ".",
     )
@@ -34,3 +38,13 @@ def register(app: flask.Flask) -> None:
 def _indented(value: Any) -> str:
     # Not Jinja's tojson: that one escapes for scripts and marks its text as safe; this one is text like any other.
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True)
+
+
+def _visible_lines(text: str) -> str:
+    return "\n".join(words.visible(line) for line in text.split("\n"))
+
+
+def _column(shown: words.Parts) -> str:
+    """Return the class of a money cell whose column has another number of decimals than two."""
+    decimals = money.exponent(shown.currency)
+    return "" if decimals == len("00") else f" x{decimals}"

@@ -1,6 +1,6 @@
 """Around every page: its door and transaction, the rail, the headers, and where a browser may be sent next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -23,6 +23,7 @@ CSP = (
 # Paths that programs ask for: their errors are problem documents whatever they accept.
 _FOR_PROGRAMS = ("/api", "/postback", "/session", "/static", "/healthz", "/readyz", "/metrics")
 _SAFE = {"GET", "HEAD"}
+CURSOR_LENGTH_MAX = 80
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,18 @@ def to_sign_in(request: flask.Request) -> flask.Response:
     wanted = request.full_path.rstrip("?")
     target = flask.url_for("session_pages.sign_in_form")
     return secured(flask.make_response(flask.redirect(f"{target}?next={quote(wanted, safe='/')}", 302)))
+
+
+def cursor(request: flask.Request) -> str | None:
+    """Return where a list goes on; what cannot be a cursor of ours counts for none."""
+    after = request.args.get("after", "")
+    return after if 0 < len(after) <= CURSOR_LENGTH_MAX and after.isascii() and after.isprintable() else None
+
+
+def link(endpoint: str, values: Mapping[str, str | None]) -> str:
+    """Return the path of a page with `values` in its path and query; empty ones are left out."""
+    kept: dict[str, Any] = {name: value for name, value in values.items() if value}
+    return flask.url_for(endpoint, **kept)
 
 
 def local_path(wanted: str | None) -> str:

@@ -63,6 +63,11 @@ class Warning_:  # noqa: N801 - `Warning` is Python's own
     sentence: str
 
 
+def of_wire(value: Mapping[str, str] | None) -> Money | None:
+    """Return the amount whose wire form is `value`."""
+    return None if value is None else money.parse(value["amount"], value["currency"])
+
+
 def parts(value: Money) -> Parts:
     """Return `value` in digits grouped by three, with the exact decimals of its currency and a real minus sign."""
     whole, point, fraction = money.to_text(abs(value.amount_minor), value.currency).partition(".")

@@ -1,0 +1,136 @@
+"""The console in a real browser: scripts, content policy and forms as people meet them."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import flask
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from werkzeug.serving import make_server
+
+from approvals import queries
+from core.runtime import Runtime
+from tests.conftest import PASSWORD, TestClock
+
+MISSING_CHROMIUM = "no Chromium: install Debian's chromium"
+WAIT_MS = 10_000
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip(MISSING_CHROMIUM)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    """The present moment: a browser drops a cookie whose end has passed on its own clock."""
+    return TestClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def address(app: flask.Flask) -> Iterator[str]:
+    """Address of the application, served on a port of its own."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Everything the browser complained of: script errors, refused content, failed requests."""
+    return []
+
+
+@pytest.fixture
+def tab(browser: Browser, address: str, complaints: list[str]) -> Iterator[Page]:
+    """A tab that notes what goes wrong in it."""
+    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda failed: complaints.append(f"{failed.url}: {failed.failure}"))
+    yield page
+    context.close()
+
+
+def sign_in(tab: Page, email: str) -> None:
+    tab.goto("/approvals")
+    tab.get_by_label("Work email").fill(email)
+    tab.get_by_label("Password").fill(PASSWORD)
+    tab.get_by_role("button", name="Sign in").click()
+    expect(tab.get_by_role("heading", name="Approvals")).to_be_visible()
+
+
+def test_a_finance_person_signs_in_and_approves_a_payout(
+    tab: Page, complaints: list[str], runtime: Runtime, staff: Callable[..., str], ask: Callable[..., str]
+) -> None:
+    staff("lena@example.com", "finance")
+    request_id = ask(title="Gulf Deals <b>4u</b>", **{"affiliate.status": "new"})
+
+    sign_in(tab, "lena@example.com")
+    expect(tab.get_by_text("1 waits for you: 12,480.00 EUR.")).to_be_visible()
+    tab.keyboard.press("j")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("heading", name="12,480.00 EUR")).to_be_visible()
+    tab.keyboard.press("c")
+    tab.keyboard.type("Checked by phone, a.")
+    tab.get_by_role("button", name="Approve 12,480.00 EUR").click()
+
+    expect(tab.get_by_text("You have decided: approve")).to_be_visible()
+    with runtime.reading() as session:
+        request = queries.one(session, request_id)
+    assert (request.state, request.steps[0].decisions[0].comment) == ("approved", "Checked by phone, a.")
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_no_page_scrolls_sideways_or_breaks_its_own_policy(
+    tab: Page, complaints: list[str], staff: Callable[..., str], ask: Callable[..., str], width: int
+) -> None:
+    staff("lena@example.com", "finance")
+    request_id = ask(title="Mediengesellschaft Süddeutschland für Preisvergleiche mbH & Co. KG")
+    tab.set_viewport_size({"width": width, "height": 800})
+    sign_in(tab, "lena@example.com")
+
+    for path in ("/approvals", f"/approvals/{request_id}", "/conversions", "/month-end", "/month-end/2026-10"):
+        tab.goto(path)
+        expect(tab.get_by_role("button", name="Sign out").or_(tab.get_by_text("Menu")).first).to_be_attached()
+        assert tab.url.endswith(path)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, path
+    assert complaints == []
+
+
+def test_light_or_dark_is_kept_by_the_browser(tab: Page, complaints: list[str], staff: Callable[..., str]) -> None:
+    staff("lena@example.com", "finance")
+    sign_in(tab, "lena@example.com")
+    theme = "document.documentElement.dataset.theme"
+
+    tab.get_by_role("button", name="Light or dark").first.click()
+    tab.goto("/conversions")
+
+    assert tab.evaluate(theme) == "dark"
+    assert complaints == []
