@@ -106,7 +106,7 @@ def matched(session: Session) -> int:
     return int(session.scalar(sa.select(sa.func.count(PAIRS.c.matched_by))) or 0)
 
 
-def streamed(session: Session, statement: sa.Select[*tuple[Any, ...]]) -> Iterator[sa.Row[Any]]:
+def streamed(session: Session, statement: sa.Select[*tuple[Any, ...]]) -> Iterator[sa.Row[*tuple[Any, ...]]]:
     """Yield the rows of `statement` without holding them all."""
     yield from session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE))
 

@@ -117,7 +117,7 @@ def shown_discrepancies(session: Session, found: Sequence[Discrepancy]) -> list[
 def export_rows(session: Session, run: Reconciliation) -> Iterator[tuple[Cell, ...]]:
     """Yield every match and every discrepancy that `run` looks after as rows of EXPORT_HEADER."""
     for row in streamed(session, _matches(run)):
-        match, line, ours = row[0], row[1], row[2]
+        match, line, ours = row
         is_network = run.leg == Leg.NETWORK
         reference = line.transaction_id if is_network else line.end_to_end_id
         theirs_minor = line.amount_minor if is_network else -line.amount_minor

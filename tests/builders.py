@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from approvals.models import ApprovalDecision, ApprovalRequest
+from core.database import Base
 from core.money import Money
 from core.runtime import Runtime
 from ledger import journal, posting
@@ -21,6 +22,8 @@ from tracking.models import Click
 OCTOBER = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
 IBAN = "DE89370400440532013000"
 OUR_IBAN = "DE02120300000000202051"
+
+RowT = TypeVar("RowT", bound=Base)
 
 
 @dataclass
@@ -298,6 +301,8 @@ class Builder:
             Batch,
             "bat",
             method="sepa",
+            debtor_name="Clickledger GmbH",
+            debtor_iban=OUR_IBAN,
             currency="EUR",
             state="released",
             created_at=datetime(2026, 10, 17, 9, 0, tzinfo=UTC),
@@ -347,7 +352,7 @@ class Builder:
             **columns,
         )
 
-    def _add(self, table: type[Any], prefix: str, **columns: Any) -> Any:
+    def _add(self, table: type[RowT], prefix: str, **columns: Any) -> RowT:
         row = table(id=self.runtime.new_id(prefix), **columns)
         self.session.add(row)
         self.session.flush()

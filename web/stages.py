@@ -6,6 +6,7 @@ from typing import Any
 
 import payouts.jobs
 import postback.jobs
+import reports.jobs
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ _TABLE: tuple[Stage, ...] = (
         "bundling", payouts.jobs.bundle, every_s=None, does="bundles what is payable into payouts", takes_period=True
     ),
     Stage("settlement", payouts.jobs.settle, every_s=60, does="acts on what people decided about payouts"),
+    Stage("month-end", reports.jobs.month_end, every_s=60, does="does the reconciliations that were asked for"),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}
