@@ -64,7 +64,8 @@ def _demo(url: str | None, papers: Path | None) -> None:
         sys.exit(2)
     papers = papers or Path(tempfile.mkdtemp(prefix="clickledger-demo-"))
     everyone = people.create(runtime)
-    account = story.play(runtime, everyone, url=url or runtime.public_url, papers=papers, console=Console())
+    console = Console(highlight=False, soft_wrap=True)
+    account = story.play(runtime, everyone, url=url or runtime.public_url, papers=papers, console=console)
     account.print()
     click.echo(f"  the files of this run: {papers}")
     for login in everyone.logins:

@@ -52,7 +52,8 @@ def _play(console: Console, given: Mapping[str, str]) -> int:
         )
         account.print()
         console.print(f"  the files of this run: {folder / 'papers'}", markup=False)
-        console.print(f"  to open it again later: make run VAR_DIR={folder}", markup=False)
+        if not config.is_given(given, "DATABASE_URL"):
+            console.print(f"  to open it again later: make run VAR_DIR={folder}", markup=False)
         if not given.get("EXIT"):
             _leave_open(console, launcher, f"{settings.public_url}/sign-in", everyone)
     runtime.engine.dispose()
