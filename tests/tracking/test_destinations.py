@@ -17,8 +17,8 @@ def test_every_place_is_filled_and_one_without_a_value_stays_empty() -> None:
 
 
 def test_a_value_cannot_begin_another_parameter_or_name_another_place() -> None:
-    assert filled("https://shop.example/?a={sub1}", {"sub1": "1&b=2#{click_id}\r\n", "click_id": "abc"}) == (
-        "https://shop.example/?a=1%26b%3D2%23%7Bclick_id%7D%0D%0A"
+    assert filled("https://shop.example/?a={sub1}", {"sub1": "../1&b=2#{click_id}\r\n", "click_id": "abc"}) == (
+        "https://shop.example/?a=..%2F1%26b%3D2%23%7Bclick_id%7D%0D%0A"
     )
 
 
