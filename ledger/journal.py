@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,7 +15,9 @@ from ledger.models import JournalEntry, JournalLine
 from ledger.posting import Posting, imbalance
 
 # Six parameters a line: well below the 32,766 that SQLite takes in one statement.
-LINES_A_STATEMENT_MAX = 2000
+LINES_A_STATEMENT_MAX = 1000
+# The table and not the class: by the class, rows with and without an affiliate would go in separate statements.
+_INSERT_LINES = sa.insert(cast("sa.Table", JournalLine.__table__)).returning(JournalLine.entry_id)
 _KEY = ["kind", "source_type", "source_id"]
 
 
@@ -36,8 +38,9 @@ def post(runtime: Runtime, session: Session, postings: Sequence[Posting], *, tod
     by_id = {row["id"]: posting for row, posting in zip(rows, wanted, strict=True)}
     new = [row.id for row in insert_new(session, JournalEntry, rows, key=_KEY)]
     for lines in _statements(_lines(entry_id, by_id[entry_id]) for entry_id in new):
-        # One statement for whole entries: PostgreSQL checks at its end that every entry in it balances.
-        session.execute(sa.insert(JournalLine).values(lines))
+        # One statement for whole entries: PostgreSQL checks at its end that every entry in it balances. Without
+        # RETURNING the driver would send each line as a statement of its own.
+        session.execute(_INSERT_LINES, lines, execution_options={"insertmanyvalues_page_size": LINES_A_STATEMENT_MAX})
     return len(new)
 
 

@@ -100,6 +100,7 @@ def _take(session: Session, claim: Claim, payout: Payout) -> None:
             .where(Accrual.id.in_(chunk), Accrual.payout_id.is_(None))
             .values(payout_id=payout.id)
             .returning(Accrual.id)
+            .execution_options(synchronize_session=False)
         ).all()
         if len(taken) != len(chunk):
             message = "another payout has taken some of these accruals"

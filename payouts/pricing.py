@@ -7,7 +7,8 @@ from enum import StrEnum
 from core import money
 from core.money import Money, MoneyError
 
-# 15 digits of an amount times 20 of a percentage fit whole: nothing is rounded before the one rounding.
+# 15 digits of an amount times 20 of a percentage fit whole: nothing is rounded before the one rounding, and what is
+# too large is seen to be so.
 _EXACT = Context(prec=60)
 
 

@@ -103,3 +103,23 @@ def test_every_setting_may_stand_in_a_file_and_one_that_cannot_be_read_is_a_faul
     with pytest.raises(config.ConfigurationError) as raised:
         config.load(environment | {"PORT_FILE": str(tmp_path / "nowhere")})
     assert any(fault.startswith("PORT_FILE cannot be read") for fault in raised.value.faults)
+
+
+def test_the_company_that_pays_is_named_with_its_account_or_not_at_all(tmp_path: Path) -> None:
+    needed = {"SECRET_KEY": SECRET_KEY, "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY, "VAR_DIR": str(tmp_path)}
+
+    whole = config.load({**needed, "COMPANY_NAME": "Example GmbH", "COMPANY_IBAN": "DE02120300000000202051"})
+    with pytest.raises(config.ConfigurationError) as half:
+        config.load({**needed, "COMPANY_IBAN": "DE02120300000000202052", "COMPANY_BIC": "X"})
+
+    assert (whole.company_name, whole.company_iban, whole.company_bic) == (
+        "Example GmbH",
+        "DE02120300000000202051",
+        None,
+    )
+    assert config.load(needed).company_name is None
+    assert half.value.faults == [
+        "COMPANY_IBAN is no IBAN (InvalidChecksumDigits)",
+        "COMPANY_BIC is no BIC (InvalidLength)",
+        "COMPANY_NAME and COMPANY_IBAN go together: payment files name both",
+    ]

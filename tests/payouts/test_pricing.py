@@ -60,6 +60,7 @@ def test_half_a_cent_goes_to_the_even_neighbour(sale_minor: int, owed_minor: int
         (share("70"), Told(None, 1250, "EUR", OURS), Unpriceable.PAYOUT_NOT_TOLD),
         (TOLD, Told(-1, None, "EUR", THEIRS), Unpriceable.NEGATIVE),
         (TOLD, Told(10**15 + 1, None, "EUR", THEIRS), Unpriceable.TOO_LARGE),
+        (percent("999999999999.99999999"), Told(None, 10**15 - 1, "EUR", THEIRS), Unpriceable.TOO_LARGE),
     ],
 )
 def test_what_cannot_be_priced_says_why(terms: Terms, told: Told, reason: Unpriceable) -> None:
