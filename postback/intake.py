@@ -115,8 +115,7 @@ def _answered(runtime: Runtime, memory: Memory, attempt: Attempt) -> Answer:
         wait_s = memory.addresses.wait_s(address_key(attempt.peer), UNPROVEN, now=now)
         if wait_s:
             return Answer(Status.TOO_MANY, retry_after_s=wait_s)
-        refusals.keep(runtime, memory.samples, attempt, refusal)
-        return answers.refused()
+        return _refused(runtime, memory, attempt, refusal)
     return _proven(runtime, memory, attempt, source, verdict)
 
 
@@ -128,8 +127,7 @@ def _proven(runtime: Runtime, memory: Memory, attempt: Attempt, source: Source, 
     reading = Reading(DedupeBy(source.dedupe_by), source.default_currency, source.parameters)
     told = _read(source.scheme, attempt, reading)
     if told.sent_at is not None and verification.is_from_future(sent_at=told.sent_at, now=now):
-        refusals.keep(runtime, memory.samples, attempt, Refusal.FROM_THE_FUTURE, secret_id=proven.secret_id)
-        return answers.refused()
+        return _refused(runtime, memory, attempt, Refusal.FROM_THE_FUTURE, secret_id=proven.secret_id)
     secret = next(each for each in source.secrets if each.id == proven.secret_id)
     if told.claim is None:
         return _invalid(runtime, attempt, source, secret, told)
@@ -150,6 +148,20 @@ def _proven(runtime: Runtime, memory: Memory, attempt: Attempt, source: Source, 
         refusals.REFUSED.labels(Refusal.STALE.value).inc()
         return answers.refused()
     return Answer(recorded.status, recorded.receipt_id, recorded.conversion_id)
+
+
+def _refused(
+    runtime: Runtime, memory: Memory, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
+) -> Answer:
+    if refusals.is_sampled(memory.samples, attempt, refusal):
+        try:
+            with runtime.transaction() as session:
+                refusals.keep(runtime, session, attempt, refusal, secret_id=secret_id)
+        except Unavailable:
+            # The answer is the same with or without a receipt: nothing was promised to this sender.
+            refusals.UNSAMPLED.inc()
+            log.warning("refused postback not stored", extra={"reason": refusal.value})
+    return answers.refused()
 
 
 def _closed(memory: Memory, source: Source, now: datetime) -> Answer | None:

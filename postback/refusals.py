@@ -1,10 +1,8 @@
 """Refused attempts: a bounded sample is kept with its true reason, the rest is counted."""
 
-import logging
-
 from prometheus_client import Counter
+from sqlalchemy.orm import Session
 
-from core.errors import Unavailable
 from core.runtime import Runtime
 from postback import receipts
 from postback.rate import Buckets, Rate
@@ -21,22 +19,19 @@ UNKNOWN = "unknown source"
 REFUSED = Counter("clickledger_postbacks_refused", "Postbacks refused, by reason.", ["reason"])
 UNSAMPLED = Counter("clickledger_postbacks_refused_unsampled", "Refused postbacks of which no receipt was kept.")
 
-log = logging.getLogger(__name__)
 
-
-def keep(
-    runtime: Runtime, samples: Buckets, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
-) -> None:
-    """Count a refused attempt, and store its receipt while the minute's sample is not full."""
+def is_sampled(samples: Buckets, attempt: Attempt, refusal: Refusal) -> bool:
+    """Count a refused attempt, and say whether its receipt is to be kept: while the minute's sample is not full."""
     REFUSED.labels(refusal.value).inc()
     key = UNKNOWN if refusal is Refusal.UNKNOWN_SOURCE else attempt.source_id
     if samples.wait_s(key, SAMPLE, now=attempt.received_at):
         UNSAMPLED.inc()
-        return
-    try:
-        with runtime.transaction() as session:
-            receipts.write(session, [receipts.refused(runtime.new_id("rcp"), attempt, refusal, secret_id)])
-    except Unavailable:
-        # The answer is the same with or without a receipt: nothing was promised to this sender.
-        UNSAMPLED.inc()
-        log.warning("refused postback not stored", extra={"reason": refusal.value})
+        return False
+    return True
+
+
+def keep(
+    runtime: Runtime, session: Session, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
+) -> None:
+    """Store the receipt of a refused attempt."""
+    receipts.write(session, [receipts.refused(runtime.new_id("rcp"), attempt, refusal, secret_id)])

@@ -172,7 +172,9 @@ def test_a_late_one_that_was_seen_is_a_duplicate_whatever_the_source_wants_with_
     first = rejecting.send()
     clock.advance(hours=3)
 
-    seen, unseen = rejecting.send(), rejecting.send(transaction_id="NEW")
+    seen = rejecting.send()
+    clock.advance(seconds=1)
+    unseen = rejecting.send(transaction_id="NEW")
 
     assert (seen.status_code, seen.json) == (200, {**first.json, "status": "duplicate"})
     assert is_refusal(unseen)

@@ -50,7 +50,7 @@ def test_a_postback_signed_by_the_standards_own_library_is_recorded_and_repeats_
 
     assert (first.status_code, first.json["status"]) == (200, "accepted")
     assert again.json == as_new_message.json == {**first.json, "status": "duplicate"}
-    receipt = stored.receipts()[0]
+    receipt = next(each for each in stored.receipts() if each.id == first.json["receipt_id"])
     assert receipt.signature_headers["webhook-id"] == "msg_1"
     assert (receipt.assurance, receipt.raw_body.decode()) == ("A", body)
     assert receipt.covered_fields == ["click_id", "currency", "note", "payout", "transaction_id"]
