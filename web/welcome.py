@@ -10,7 +10,10 @@ import sqlalchemy as sa
 
 import config
 from access.models import ApiToken, Staff
+from core.errors import Conflict
+from core.runtime import Runtime
 from partners.models import Source
+from postback import example
 from web import assembly
 
 START_S_MAX = 60
@@ -51,6 +54,7 @@ def text(settings: config.Settings) -> str:
         staff = session.scalar(sa.select(sa.func.count()).select_from(Staff)) or 0
         tokens = session.scalar(sa.select(sa.func.count()).select_from(ApiToken)) or 0
         source = session.scalar(sa.select(Source).where(Source.state == "active").order_by(Source.id).limit(1))
+        postback = _postback(runtime, source)
     runtime.engine.dispose()
     url = settings.public_url
     parts = [f"Clickledger is at {url}   (API: {url}/api/docs, sign in: {url}/sign-in)"]
@@ -64,4 +68,15 @@ def text(settings: config.Settings) -> str:
             f"  curl {url}/api/v1/sources -H 'Authorization: Bearer '$TOKEN -H 'Content-Type: application/json' \\\n"
             """    -d '{"name": "First network", "scheme": "pb1", "default_currency": "EUR"}'"""
         )
+    elif postback:
+        parts.append(f"A postback of {source.name}, signed and good for half an hour:\n  {postback}")
     return "\n\n".join(parts)
+
+
+def _postback(runtime: Runtime, source: Source | None) -> str | None:
+    if source is None:
+        return None
+    try:
+        return example.build(runtime, source).curl
+    except Conflict:  # every secret of it was revoked
+        return None
