@@ -23,8 +23,8 @@ test: $(DEVELOPMENT)  ## run every test; REQUIRE_ALL=1 fails when a server or br
 	@exec $(PYTHON) -m pytest -n 2 --dist worksteal
 
 check: $(DEVELOPMENT)  ## format, lint, types, floors and sizes
-	$(VENV)/bin/ruff format --check --quiet .
-	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m pytest -q tests/test_tidy.py
@@ -47,11 +47,11 @@ $(PYTHON):
 	@$(PYTHON3) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo 'Python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
 
-# pip is quiet unless it fails. A stamp older than its lock installs again, so a pulled change of the lock is followed.
+# pip says nothing unless it fails. A stamp older than its lock installs again, so a pulled change of the lock is followed.
 $(RUNTIME): deploy/requirements.lock | $(PYTHON)
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(DEVELOPMENT): deploy/requirements-dev.lock | $(PYTHON)
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
