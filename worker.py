@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 import rq
@@ -19,8 +20,7 @@ from web import assembly, stages
 log = logging.getLogger("clickledger.worker")
 # The worker waits for work on a blocking read, so its connection must outlast that wait.
 WORKER_TTL_S = 60
-# A worker may be started together with its Redis.
-REDIS_START_S_MAX = 30
+RECONNECT_EVERY_S = 0.5
 
 
 def run_stage(name: str, options: Mapping[str, Any]) -> None:
@@ -30,28 +30,35 @@ def run_stage(name: str, options: Mapping[str, Any]) -> None:
     log.info("stage ran", extra={"stage": name, "seconds": round(time.monotonic() - started, 3)})
 
 
-def is_up(redis: Redis, *, within_s: float) -> bool:
-    """Wait until Redis answers, and say whether it did in time."""
-    end = time.monotonic() + within_s
-    while True:
-        try:
-            redis.ping()
-        except RedisError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.1)
-        else:
-            return True
+class _Worker(rq.SimpleWorker):
+    """RQ's worker without a fork for each job: stages are our own code, and a fork costs 20 times a small job."""
+
+    max_connection_wait_time = 5.0
+    told_to_stop = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Note that the end of `work` is wanted: RQ returns from it just the same when Redis goes away."""
+        type(self).told_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ leaves it untyped
 
 
 def work(redis: Redis) -> None:
-    """Serve the one queue until told to stop.
+    """Serve the one queue until told to stop, through every absence of Redis.
 
     Exactly one queue a process: only then RQ takes jobs with LMOVE, so that a worker killed between taking a job and
-    starting it does not lose it. No fork a job: stages are our own code, and a fork costs 20 times a small job.
+    starting it does not lose it.
     """
-    queue = rq.Queue(doorbell.QUEUE, connection=redis)
-    rq.SimpleWorker([queue], connection=redis, worker_ttl=WORKER_TTL_S).work(logging_level="WARNING")
+    while not _Worker.told_to_stop:
+        try:
+            doorbell.ring_again(redis)
+            worker = _Worker(
+                [doorbell.queue(redis)], connection=redis, serializer=doorbell.SERIALIZER, worker_ttl=WORKER_TTL_S
+            )
+            worker.work(logging_level="CRITICAL")
+        except RedisError as error:
+            log.warning("Redis is away", extra={"error": type(error).__name__})
+        if not _Worker.told_to_stop:
+            time.sleep(RECONNECT_EVERY_S)
 
 
 def ring(redis: Redis, stopped: threading.Event) -> None:
@@ -61,8 +68,8 @@ def ring(redis: Redis, stopped: threading.Event) -> None:
         now = time.monotonic()
         for name, moment in due.items():
             if moment <= now:
-                doorbell.ring(redis, name)
-                due[name] = now + (stages.STAGES[name].every_s or 0)
+                is_rung = doorbell.ring(redis, name) is not None
+                due[name] = now + ((stages.STAGES[name].every_s or 0) if is_rung else RECONNECT_EVERY_S)
 
 
 def main(arguments: list[str]) -> int:
@@ -80,9 +87,6 @@ def main(arguments: list[str]) -> int:
     # No socket timeout here: a worker waits for its queue longer than any request may wait for Redis.
     redis = Redis.from_url(settings.redis_url)
     if arguments == ["work"]:
-        if not is_up(redis, within_s=REDIS_START_S_MAX):
-            log.error("Redis does not answer", extra={"seconds": REDIS_START_S_MAX})
-            return 1
         work(redis)
     else:
         stopped = threading.Event()

@@ -124,6 +124,11 @@ def close_session(session: Session, token: str) -> None:
     session.execute(sa.delete(StaffSession).where(StaffSession.token_sha256 == _sha256(token)))
 
 
+def forget_ended_sessions(session: Session, *, now: datetime) -> None:
+    """Delete the sessions that are over."""
+    session.execute(sa.delete(StaffSession).where(StaffSession.expires_at <= now))
+
+
 def csrf_matches(stored: str, sent: str) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(stored.encode(), sent.encode())

@@ -15,7 +15,7 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """`id` is a staff id, a token id, `policy:7/micro` or a stage's name; roles and scopes are those of this request."""
+    """`id` is a staff id, a token id, `policy:7/micro` or a stage; roles and scopes are those of this request."""
 
     kind: ActorKind
     id: str

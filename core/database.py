@@ -173,7 +173,8 @@ def insert_new(
     insert = postgresql.insert if is_postgresql(session) else sqlite.insert
     statement = insert(table).on_conflict_do_nothing(index_elements=list(key))
     primary = sa.inspect(table).primary_key
-    return list(session.execute(statement.returning(*primary), list(rows)))
+    # Without render_nulls the ORM splits the rows by which of their values are None, into as many statements.
+    return list(session.execute(statement.returning(*primary), list(rows), execution_options={"render_nulls": True}))
 
 
 def claim(statement: SelectT) -> SelectT:

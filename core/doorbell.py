@@ -8,9 +8,12 @@ from typing import Any
 from redis import Redis, RedisError
 from rq import Queue
 from rq.exceptions import DuplicateJobError
+from rq.serializers import JSONSerializer
 from sqlalchemy.orm import Session
 
 QUEUE = "stages"
+# Not RQ's default, pickle: whoever can write to Redis may ring, and must not be able to do more.
+SERIALIZER = JSONSerializer
 JOB = "worker.run_stage"
 JOB_TIMEOUT_S = 900
 # A finished or failed job's key must go soon: while it is there, RQ refuses the same job id, and so the next ring.
@@ -32,6 +35,27 @@ def taken_rings(session: Session) -> set[str]:
     return rings
 
 
+def queue(redis: Redis) -> Queue:
+    """Return the one queue of all stages."""
+    return Queue(QUEUE, connection=redis, serializer=SERIALIZER)
+
+
+def ring_again(redis: Redis) -> None:
+    """Ring anew for jobs that a killed worker has left behind; called when a worker starts.
+
+    A job left as "started" keeps its id, and so refuses every ring for its stage until RQ's own cleaning finds it a
+    quarter of an hour later. Should another worker be alive with it after all, the stage runs twice, which harms
+    nothing.
+    """
+    stages = queue(redis)
+    for job_id in {*stages.started_job_registry.get_job_ids(), *stages.intermediate_queue.get_job_ids()}:
+        job = stages.fetch_job(job_id)
+        if job is not None:
+            stage, options = job.args
+            job.delete()
+            ring(redis, stage, options)
+
+
 def ring(redis: Redis, stage: str, options: Mapping[str, Any] | None = None) -> str | None:
     """Wake `stage`; return the job id, or None when Redis is away (the periodic ring will do it then).
 
@@ -40,7 +64,7 @@ def ring(redis: Redis, stage: str, options: Mapping[str, Any] | None = None) -> 
     parts = [stage, *(f"{name}-{value}" for name, value in sorted((options or {}).items()))]
     job_id = _NOT_IN_A_JOB_ID.sub("-", "_".join(["stage", *parts]))
     try:
-        Queue(QUEUE, connection=redis).enqueue(
+        queue(redis).enqueue(
             JOB,
             stage,
             dict(options or {}),

@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 ROOT = Path(__file__).parent.parent
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
 
 
@@ -49,7 +49,7 @@ def gunicorn(
     with started(command, {**environment, "PORT": str(port)}, folder / "gunicorn.log") as process:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 if requests.get(f"{url}/healthz", timeout=5).ok:
                     break
             if time.monotonic() > deadline or process.poll() is not None:

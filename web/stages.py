@@ -7,6 +7,7 @@ from typing import Any
 import payouts.jobs
 import postback.jobs
 import reports.jobs
+import web.jobs
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,15 @@ class Stage:
 
 
 _TABLE: tuple[Stage, ...] = (
-    Stage("matching-clicks", postback.jobs.match_clicks, every_s=60, does="gives unmatched conversions their click"),
-    Stage("accrual", payouts.jobs.accrue, every_s=60, does="turns recorded conversions into what we owe"),
+    Stage("matching-clicks", postback.jobs.match_clicks, every_s=10, does="gives unmatched conversions their click"),
+    Stage("accrual", payouts.jobs.accrue, every_s=10, does="turns recorded conversions into what we owe"),
     # Never by itself: when to pay is somebody's decision, and a rejected payout would come back with every ring.
     Stage(
         "bundling", payouts.jobs.bundle, every_s=None, does="bundles what is payable into payouts", takes_period=True
     ),
-    Stage("settlement", payouts.jobs.settle, every_s=60, does="acts on what people decided about payouts"),
-    Stage("month-end", reports.jobs.month_end, every_s=60, does="does the reconciliations that were asked for"),
+    Stage("settlement", payouts.jobs.settle, every_s=10, does="acts on what people decided about payouts"),
+    Stage("month-end", reports.jobs.month_end, every_s=10, does="does the reconciliations that were asked for"),
+    Stage("purge", web.jobs.purge, every_s=3600, does="forgets ended sessions and old idempotency keys"),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}

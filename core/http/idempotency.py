@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask import Request
@@ -13,6 +13,7 @@ from core.encryption import Keyring
 from core.errors import Conflict, Fault, Invalid
 
 KEY_LENGTH_MAX = 200
+KEPT = timedelta(days=2)
 _CHUNK = 1 << 20
 
 
@@ -86,6 +87,11 @@ def keep(session: Session, keyring: Keyring, *, actor_id: str, key: str, answer:
     used = session.get_one(IdempotencyKey, (actor_id, key))
     used.status = answer.status
     used.sealed_body = keyring.seal(answer.body, bound_to=_binding(actor_id, key))
+
+
+def forget(session: Session, *, before: datetime) -> None:
+    """Delete the keys first used before a moment: later than that nobody repeats a request, but means a new one."""
+    session.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
 
 
 def _binding(actor_id: str, key: str) -> str:

@@ -39,7 +39,7 @@ class Person:
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if "json" in answer.headers.get("Content-Type", "") else answer.content
 
-    def get(self, path: str, *, expect: int = 200, **params: str) -> Any:
+    def get(self, path: str, *, expect: int = 200, **params: Any) -> Any:
         """GET."""
         return self.call("GET", path, expect=expect, params=params)
 
@@ -54,13 +54,13 @@ class Person:
     def items(self, path: str, **params: str) -> list[dict[str, Any]]:
         """GET a list to its end."""
         found: list[dict[str, Any]] = []
-        cursor = None
+        cursor: dict[str, str] = {}
         while True:
-            page = self.get(path, **params, **({"after": cursor} if cursor else {}))
+            page = self.call("GET", path, params={**params, **cursor})
             found += page["items"]
-            cursor = page["next"]
-            if cursor is None:
+            if page["next"] is None:
                 return found
+            cursor = {"after": page["next"]}
 
 
 @dataclass
@@ -118,10 +118,14 @@ class Engine:
         person.session.headers["X-CSRF-Token"] = answer["csrf_token"]
         return person
 
-    def lose_redis(self) -> None:
-        """Kill Valkey, throw away what it had, and start an empty one."""
+    def end_valkey(self) -> None:
+        """Kill Valkey."""
         self.valkey.kill()
         self.valkey.wait()
+
+    def lose_redis(self) -> None:
+        """Kill Valkey, throw away what it had, and start an empty one."""
+        self.end_valkey()
         for path in (self.folder / "valkey").iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.valkey = start_valkey(self.folder / "valkey")
@@ -143,7 +147,7 @@ def running(database_url: str, folder: Path) -> Iterator[Engine]:
     }
     with contextlib.ExitStack() as stack:
         engine = Engine("", folder, environment, start_valkey(folder / "valkey"))
-        stack.callback(lambda: (engine.valkey.kill(), engine.valkey.wait()))
+        stack.callback(engine.end_valkey)
         engine.url, _ = stack.enter_context(gunicorn(environment, folder))
         for job in ("work", "ring"):
             stack.enter_context(started([sys.executable, "worker.py", job], environment, folder / f"{job}.log"))
