@@ -44,6 +44,9 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "KEY_ENCRYPTION_KEY": lambda: base64.b64encode(secrets.token_bytes(config.KEY_BYTES)).decode(),
 }
 
+# A well-known example account and a name nobody can overlook: a bank takes no file with it.
+SANDBOX_COMPANY = {"COMPANY_NAME": "SANDBOX, set COMPANY_NAME", "COMPANY_IBAN": "DE75512108001245126199"}
+
 
 class Refused(Exception):
     """Why nothing was started, in a sentence for the person who asked."""
@@ -71,6 +74,13 @@ def make_secrets(var_dir: Path, environment: Mapping[str, str]) -> None:
     for name, make in SECRETS.items():
         if not config.is_given(environment, name):
             _keep(var_dir / name.lower(), make())
+
+
+def make_sandbox_company(var_dir: Path, environment: Mapping[str, str]) -> None:
+    """Keep a sandbox account to pay from under `var_dir` when none is given: the whole story works at once."""
+    if not any(config.is_given(environment, name) for name in SANDBOX_COMPANY):
+        for name, value in SANDBOX_COMPANY.items():
+            _keep(var_dir / name.lower(), value)
 
 
 @contextmanager
@@ -166,6 +176,7 @@ def _run(*, quiet: bool, while_stdin: bool) -> int:
     var_dir = config.var_dir(os.environ)
     _make_folder(var_dir)
     with held(var_dir), _redis(var_dir) as valkey:
+        make_sandbox_company(var_dir, os.environ)
         settings = _prepared()
         if not is_free(settings.host, settings.port):
             message = (

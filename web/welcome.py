@@ -60,6 +60,8 @@ def text(settings: config.Settings) -> str:
     parts = [f"Clickledger is at {url}   (API: {url}/api/docs, sign in: {url}/sign-in)"]
     if not staff:
         parts.append(f"Nobody can sign in yet. The first person:\n  {FLASK} staff create you@example.com --role admin")
+    if (settings.company_name or "").startswith("SANDBOX"):
+        parts.append("Payment files name a sandbox account until COMPANY_NAME and COMPANY_IBAN are set.")
     if not tokens:
         parts.append(f"No machine has a token yet. The first:\n  {FLASK} token create setup --scope all-machine")
     if source is None:
