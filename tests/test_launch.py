@@ -64,7 +64,7 @@ def answers(port: int) -> bool:
     """Say whether the server is ready, its Valkey too."""
     try:
         return bool(requests.get(f"http://127.0.0.1:{port}/readyz", timeout=2).json()["redis"] == "ok")
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

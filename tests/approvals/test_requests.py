@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from rq import Queue
 
 from approvals import requests, routing
 from approvals.models import ApprovalDecision, ApprovalPolicy, ApprovalRequest
@@ -63,7 +62,7 @@ def test_a_chain_without_steps_approves_at_once_and_the_policy_stands_in_the_log
         assert session.get_one(ApprovalRequest, request_id).state == "approved"
         entry = session.scalars(sa.select(AuditEntry).where(AuditEntry.subject_id == request_id)).one()
         assert (entry.actor_kind, entry.actor_id, entry.verb) == ("policy", "policy:0/micro", "approved")
-    assert Queue(doorbell.QUEUE, connection=runtime.redis).job_ids == ["stage_settlement"]
+    assert doorbell.queue(runtime.redis).job_ids == ["stage_settlement"]
 
 
 def test_a_step_nobody_may_decide_stays_open_and_says_so(sign_in: SignIn, open_request: Open) -> None:
@@ -113,7 +112,7 @@ def test_a_rejection_ends_the_request_and_goes_back_to_the_room(
         assert (taken.id, taken.state) == (request_id, "rejected")
     with runtime.transaction() as session:
         assert requests.finished(session, "payout", 10) == []
-    assert Queue(doorbell.QUEUE, connection=runtime.redis).job_ids == ["stage_settlement"]
+    assert doorbell.queue(runtime.redis).job_ids == ["stage_settlement"]
 
 
 def test_a_person_who_made_it_is_told_in_words_that_he_may_not_decide(sign_in: SignIn, open_request: Open) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from rq import Queue
 
 from core import audit, doorbell
 from core.runtime import Runtime
@@ -115,7 +114,7 @@ def test_approving_clears_the_hold_on_the_record_and_rings_for_the_accrual(
     assert (entry.before, entry.after) == (
         {"state": "recorded", "hold_reason": "late"}, {"state": "recorded", "hold_reason": None},
     )  # fmt: skip
-    assert "accrual" in {job.args[0] for job in Queue(doorbell.QUEUE, connection=runtime.redis).jobs}
+    assert "accrual" in {job.args[0] for job in doorbell.queue(runtime.redis).jobs}
 
 
 def test_rejecting_ends_a_conversion_and_an_accrued_one_takes_a_refund(

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-from rq import Queue
-
 from core import doorbell
 from core.runtime import Runtime
 from postback import jobs, matching
@@ -12,7 +10,7 @@ from tests.postback.conftest import NOW_S, Network, Stored, Trade
 
 
 def waiting_stages(runtime: Runtime) -> set[str]:
-    return {job.args[0] for job in Queue(doorbell.QUEUE, connection=runtime.redis).jobs}
+    return {job.args[0] for job in doorbell.queue(runtime.redis).jobs}
 
 
 def test_an_unmatched_conversion_is_matched_when_its_click_arrives(
