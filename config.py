@@ -109,7 +109,9 @@ def load(environment: Mapping[str, str]) -> Settings:
         key_encryption_key=read.checked(
             "KEY_ENCRYPTION_KEY", read.text("KEY_ENCRYPTION_KEY", kept_in=var_dir), _key_fault
         ),
-        public_url=read.checked("PUBLIC_URL", read.text("PUBLIC_URL", f"http://{host}:{port}"), _url_fault).rstrip("/"),
+        public_url=read.checked(
+            "PUBLIC_URL", read.text("PUBLIC_URL", f"http://{in_url(host)}:{port}"), _url_fault
+        ).rstrip("/"),
         trusted_proxy_hops=read.number("TRUSTED_PROXY_HOPS", 0, lowest=0, highest=10),
         var_dir=var_dir,
         web_processes=read.number("WEB_PROCESSES", 2, lowest=1, highest=64),
@@ -122,6 +124,11 @@ def load(environment: Mapping[str, str]) -> Settings:
     if read.faults:
         raise ConfigurationError(read.faults)
     return settings
+
+
+def in_url(host: str) -> str:
+    """Return `host` as it stands in a URL or a gunicorn address: one of IPv6 in brackets (RFC 3986)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def var_dir(environment: Mapping[str, str]) -> Path:

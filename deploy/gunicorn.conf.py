@@ -10,14 +10,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # Names, not the module: gunicorn has a setting called `config` and would take that for it.
-from config import ConfigurationError, load
+from config import ConfigurationError, in_url, load
 
 try:
     settings = load(os.environ)
 except ConfigurationError as error:
     sys.exit(str(error))
 
-bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+bind = f"{in_url(settings.host)}:{settings.port}"
 workers = settings.web_processes
 worker_class = "gthread"
 threads = 8

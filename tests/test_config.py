@@ -123,3 +123,11 @@ def test_the_company_that_pays_is_named_with_its_account_or_not_at_all(tmp_path:
         "COMPANY_BIC is no BIC (InvalidLength)",
         "COMPANY_NAME and COMPANY_IBAN go together: payment files name both",
     ]
+
+
+def test_an_address_of_ipv6_stands_in_brackets_in_the_public_url(tmp_path: Path) -> None:
+    settings = config.load(
+        {"VAR_DIR": str(tmp_path), "SECRET_KEY": SECRET_KEY, "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY, "HOST": "::1"}
+    )
+
+    assert settings.public_url == "http://[::1]:8000"

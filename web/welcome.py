@@ -44,7 +44,7 @@ def is_ready(settings: config.Settings, *, within_s: float) -> bool:
 def local_url(settings: config.Settings) -> str:
     """Return where this machine itself reaches the server, whatever the world calls it."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - recognised, not bound
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return f"http://{config.in_url(host)}:{settings.port}"
 
 
 def text(settings: config.Settings) -> str:
