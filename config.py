@@ -32,6 +32,7 @@ class Settings:
     redis_url: str
     secret_key: bytes
     key_encryption_key: str
+    key_encryption_key_previous: str | None
     public_url: str
     trusted_proxy_hops: int
     var_dir: Path
@@ -109,6 +110,10 @@ def load(environment: Mapping[str, str]) -> Settings:
         key_encryption_key=read.checked(
             "KEY_ENCRYPTION_KEY", read.text("KEY_ENCRYPTION_KEY", kept_in=var_dir), _key_fault
         ),
+        key_encryption_key_previous=read.checked(
+            "KEY_ENCRYPTION_KEY_PREVIOUS", read.text("KEY_ENCRYPTION_KEY_PREVIOUS", ""), _key_fault
+        )
+        or None,
         public_url=read.checked(
             "PUBLIC_URL", read.text("PUBLIC_URL", f"http://{in_url(host)}:{port}"), _url_fault
         ).rstrip("/"),

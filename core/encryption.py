@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -19,26 +20,32 @@ class EncryptionKeyError(ValueError):
 
 @dataclass(frozen=True)
 class Keyring:
-    """The key-encryption key. Its repr shows a fingerprint only, so that a log line cannot hold the key."""
+    """The key-encryption key that seals, and the previous one while it is being rotated out.
+
+    Its repr shows a fingerprint only, so that a log line cannot hold the key.
+    """
 
     _key: bytes
+    _previous: bytes | None = None
 
     def __post_init__(self) -> None:
-        if len(self._key) != KEY_BYTES:
-            message = f"the key-encryption key must be {KEY_BYTES} bytes, not {len(self._key)}"
-            raise EncryptionKeyError(message)
+        for key in (self._key, self._previous):
+            if key is not None and len(key) != KEY_BYTES:
+                message = f"the key-encryption key must be {KEY_BYTES} bytes, not {len(key)}"
+                raise EncryptionKeyError(message)
 
     def __repr__(self) -> str:
         return f"Keyring({self.fingerprint})"
 
     @classmethod
-    def from_text(cls, text: str) -> "Keyring":
-        """Read a key written as base64 of 32 bytes; raise EncryptionKeyError when it is anything else."""
+    def from_text(cls, text: str, previous: str | None = None) -> "Keyring":
+        """Read keys written as base64 of 32 bytes; raise EncryptionKeyError when one is anything else."""
         try:
-            return cls(base64.b64decode(text.strip(), validate=True))
+            keys = [base64.b64decode(each.strip(), validate=True) for each in (text, previous) if each is not None]
         except (binascii.Error, ValueError) as error:
             message = f"the key-encryption key must be base64 of {KEY_BYTES} bytes"
             raise EncryptionKeyError(message) from error
+        return cls(*keys)
 
     @property
     def fingerprint(self) -> str:
@@ -52,8 +59,14 @@ class Keyring:
 
     def unseal(self, sealed: bytes, *, bound_to: str) -> bytes:
         """Decrypt what `seal` made; raise EncryptionKeyError for another key, another place or a changed byte."""
-        try:
-            return AESGCM(self._key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to.encode())
-        except (InvalidTag, ValueError):  # a ValueError where it was cut within its nonce
-            message = f"a value bound to {bound_to} does not open with key {self.fingerprint}"
-            raise EncryptionKeyError(message) from None
+        for key in (self._key, self._previous):
+            if key is not None:
+                # A ValueError where it was cut within its nonce.
+                with suppress(InvalidTag, ValueError):
+                    return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to.encode())
+        message = f"a value bound to {bound_to} does not open with key {self.fingerprint}"
+        raise EncryptionKeyError(message)
+
+    def resealed(self, sealed: bytes, *, bound_to: str) -> bytes:
+        """Return `sealed` under the present key, whichever of the two opened it."""
+        return self.seal(self.unseal(sealed, bound_to=bound_to), bound_to=bound_to)

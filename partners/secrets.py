@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import audit
@@ -118,6 +119,17 @@ def revoke(runtime: Runtime, session: Session, source_id: str, secret_id: str, *
         audit.record(session, Act(actor, "revoked a secret", "source", source_id, now, after=after))
     left = sum(is_live(each, now) for each in source.secrets)
     return Revoked(secret_id, secret.revoked_at, left)
+
+
+def reseal(runtime: Runtime, session: Session, *, actor: Actor) -> int:
+    """Bring every secret under the present key-encryption key, revoked ones too; return how many there are."""
+    rows = session.scalars(sa.select(SourceSecret).order_by(SourceSecret.id).with_for_update()).all()
+    for secret in rows:
+        binding = _binding(secret.source_id, secret.id)
+        secret.sealed_value = runtime.keyring.resealed(secret.sealed_value, bound_to=binding)
+    after = {"secrets": len(rows), "key": runtime.keyring.fingerprint}
+    audit.record(session, Act(actor, "resealed", "source_secrets", "all", runtime.clock(), after=after))
+    return len(rows)
 
 
 def _key(runtime: Runtime, secret: SourceSecret) -> bytes:

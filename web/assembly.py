@@ -31,7 +31,7 @@ def build(settings: Settings) -> Runtime:
         redis=redis,
         clock=system_clock,
         new_id=id_maker(system_clock),
-        keyring=Keyring.from_text(settings.key_encryption_key),
+        keyring=Keyring.from_text(settings.key_encryption_key, settings.key_encryption_key_previous),
         secret_key=settings.secret_key,
         public_url=settings.public_url,
         company=_company(settings),

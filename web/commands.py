@@ -1,9 +1,7 @@
 """The command line: `flask --app wsgi` and its groups."""
 
-import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -16,13 +14,11 @@ from flask.cli import AppGroup
 from access import people, tokens
 from access.roles import SCOPES
 from core import audit as audit_log
-from core.actors import system
-from core.errors import Problem
 from core.runtime import installed
-from web import stages
+from web import business_commands, stages
+from web.command_line import COMMAND_LINE, faults_said, say
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-COMMAND_LINE = system("command line")
 
 
 def migrate(engine: sa.Engine, revision: str = "head", *, down: bool = False) -> None:
@@ -35,7 +31,7 @@ def migrate(engine: sa.Engine, revision: str = "head", *, down: bool = False) ->
 
 def register(app: flask.Flask) -> None:
     """Add the groups to `app`."""
-    for group in (_staff(), _token(), _audit(), _stage()):
+    for group in (_staff(), _token(), _audit(), _stage(), *business_commands.groups()):
         app.cli.add_command(group)
     app.cli.add_command(_migrate)
     app.cli.add_command(_demo)
@@ -86,11 +82,11 @@ def _staff() -> AppGroup:
         # Never an argument: those stand in the process list and in the shell's history.
         password = sys.stdin.readline().rstrip("\n") if password_stdin else click.prompt("Password", hide_input=True)
         runtime = installed()
-        with _faults_said(), runtime.transaction() as session:
+        with faults_said(), runtime.transaction() as session:
             staff = people.create(
                 runtime, session, email=email, roles=list(roles), password=password, actor=COMMAND_LINE
             )
-        _say({"id": staff.id, "email": staff.email}, f"{staff.email} may sign in as {', '.join(roles)}", as_json)
+        say({"id": staff.id, "email": staff.email}, f"{staff.email} may sign in as {', '.join(roles)}", as_json)
 
     return group
 
@@ -106,16 +102,16 @@ def _token() -> AppGroup:
     def create(name: str, scopes: tuple[str, ...], days: int, *, as_json: bool) -> None:
         """Make a token and print it, this once."""
         runtime = installed()
-        with _faults_said(), runtime.transaction() as session:
+        with faults_said(), runtime.transaction() as session:
             token = tokens.create(runtime, session, name=name, scopes=list(scopes), days=days, actor=COMMAND_LINE)
-        _say({"id": token.id, "token": token.value}, f"{token.value}\n(shown this once; id {token.id})", as_json)
+        say({"id": token.id, "token": token.value}, f"{token.value}\n(shown this once; id {token.id})", as_json)
 
     @group.command("revoke")
     @click.argument("token_id")
     def revoke(token_id: str) -> None:
         """End a token at once."""
         runtime = installed()
-        with _faults_said(), runtime.transaction() as session:
+        with faults_said(), runtime.transaction() as session:
             tokens.revoke(session, token_id, actor=COMMAND_LINE, now=runtime.clock())
         click.echo(f"{token_id} is revoked")
 
@@ -133,7 +129,7 @@ def _audit() -> AppGroup:
             rows, broken = audit_log.first_break(session)
         found = {"rows": rows, "holds": broken is None, "broken_at": broken.seq if broken else None}
         sentence = f"row {broken.seq} {broken.reason}" if broken else f"all {rows} rows hold"
-        _say(found, sentence, as_json)
+        say(found, sentence, as_json)
         if broken:
             sys.exit(1)
 
@@ -149,24 +145,8 @@ def _stage() -> AppGroup:
     def run(name: str, period: str | None) -> None:
         """Run one stage here and now, until nothing waits for it."""
         options = {"period": period} if period and stages.STAGES[name].takes_period else {}
-        with _faults_said():
+        with faults_said():
             stages.run(name, options)
         click.echo(f"{name} ran")
 
     return group
-
-
-class _faults_said:  # noqa: N801 - read as a word in `with`
-    """Turns a Problem into the command line's error: every fault a line, exit code 1."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, Problem):
-            lines = [f"{fault.field}: {fault.reason}" for fault in error.faults] or [error.detail]
-            raise click.ClickException("\n".join(lines)) from None
-
-
-def _say(values: Mapping[str, object], sentence: str, as_json: bool) -> None:  # noqa: FBT001 - click's own flag
-    click.echo(json.dumps(values) if as_json else sentence)

@@ -89,6 +89,15 @@ def keep(session: Session, keyring: Keyring, *, actor_id: str, key: str, answer:
     used.sealed_body = keyring.seal(answer.body, bound_to=_binding(actor_id, key))
 
 
+def reseal(session: Session, keyring: Keyring) -> int:
+    """Bring every kept answer under the present key-encryption key; return how many there are."""
+    rows = session.scalars(sa.select(IdempotencyKey).where(IdempotencyKey.sealed_body.is_not(None))).all()
+    for row in rows:
+        if row.sealed_body is not None:
+            row.sealed_body = keyring.resealed(row.sealed_body, bound_to=_binding(row.actor_id, row.key))
+    return len(rows)
+
+
 def forget(session: Session, *, before: datetime) -> None:
     """Delete the keys first used before a moment: later than that nobody repeats a request, but means a new one."""
     session.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.created_at < before))

@@ -1,0 +1,182 @@
+"""The command line's groups for the business: sources, imports, reconciliations, keys."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from flask.cli import AppGroup
+
+from core.errors import Fault, Invalid
+from core.http import idempotency
+from core.runtime import installed
+from ledger.periods import period_of
+from partners import secrets, sources
+from partners.models import Source
+from partners.sources import NewSource
+from reports import imports, queries, reconciliation
+from reports.imports import Imported, Upload
+from reports.matching import Leg
+from web.command_line import COMMAND_LINE, faults_said, say
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MONTH = click.DateTime(["%Y-%m"])
+
+
+def groups() -> list[AppGroup]:
+    """Return the groups."""
+    return [_source(), _import(), _reconcile(), _keys()]
+
+
+def _source() -> AppGroup:
+    group = AppGroup("source", help="Networks that fire postbacks.")
+
+    @group.command("create")
+    @click.argument("name")
+    @click.option("--scheme", type=click.Choice(sources.SCHEMES), default="pb1", show_default=True)
+    @click.option("--allow", "allowlist", multiple=True, help="An address or CIDR it fires from; none: every address.")
+    @click.option("--currency", help="ISO 4217, for postbacks that name none.")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def create(name: str, scheme: str, allowlist: tuple[str, ...], currency: str | None, *, as_json: bool) -> None:
+        """Add a source and print its secret, this once."""
+        runtime = installed()
+        new = NewSource(name, scheme, allowlist, default_currency=currency)
+        with faults_said(), runtime.transaction() as session:
+            source, secret = sources.create(runtime, session, new, actor=COMMAND_LINE)
+        url = sources.postback_url(runtime, source.id)
+        values = {"id": source.id, "postback_url": url, "secret": {"id": secret.id, "value": secret.value}}
+        say(values, f"{url}\n{secret.value}\n(the secret is shown this once)", as_json)
+
+    @group.command("list")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def show(*, as_json: bool) -> None:
+        """List the sources."""
+        with installed().reading() as session:
+            found = session.scalars(sa.select(Source).order_by(Source.id)).all()
+        values = {"items": [{"id": each.id, "name": each.name, "state": each.state} for each in found]}
+        say(values, "\n".join(f"{each.id}  {each.state:<8} {each.name}" for each in found) or "none yet", as_json)
+
+    return group
+
+
+def _import() -> AppGroup:
+    group = AppGroup("import", help="Network reports and bank statements.")
+
+    @group.command("network-report")
+    @click.argument("file", type=FILE)
+    @click.option("--source", "source_id", required=True, help="Whose report it is: src_..")
+    @click.option("--period", type=MONTH, required=True, help="The month it is about: YYYY-MM.")
+    @click.option("--mapping", type=FILE, required=True, help="A JSON file that says which column is what.")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def network_report(file: Path, source_id: str, period: datetime, mapping: Path, *, as_json: bool) -> None:
+        """Import a network's CSV report of a month."""
+        runtime = installed()
+        with faults_said(), runtime.transaction() as session:
+            imported = imports.network_report(
+                runtime,
+                session,
+                _upload(file),
+                source_id=source_id,
+                period=period_of(period.date()),
+                mapping=_object(mapping),
+            )
+        _say_imported(imported, as_json=as_json)
+
+    @group.command("bank-statement")
+    @click.argument("file", type=FILE)
+    @click.option("--account", required=True, help="The IBAN it is of.")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def bank_statement(file: Path, account: str, *, as_json: bool) -> None:
+        """Import a bank's camt.053 file."""
+        runtime = installed()
+        with faults_said(), runtime.transaction() as session:
+            imported = imports.bank_statement(runtime, session, _upload(file), account=account)
+        _say_imported(imported, as_json=as_json)
+
+    return group
+
+
+def _reconcile() -> AppGroup:
+    group = AppGroup("reconcile", help="Pair our month with theirs.")
+
+    @group.command("run")
+    @click.argument("period", type=MONTH)
+    @click.option("--leg", type=click.Choice([leg.value for leg in Leg]), required=True)
+    @click.option("--source", "source_id", help="Narrow the leg network to one source.")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def run(period: datetime, leg: str, source_id: str | None, *, as_json: bool) -> None:
+        """Reconcile a month here and now, and say what was found."""
+        runtime = installed()
+        with faults_said():
+            with runtime.transaction() as session:
+                asked = reconciliation.ask(
+                    runtime,
+                    session,
+                    period=period_of(period.date()),
+                    leg=Leg(leg),
+                    source_id=source_id,
+                    actor=COMMAND_LINE,
+                )
+            with runtime.transaction() as session:
+                reconciliation.run(runtime, session, asked.id)
+            with runtime.reading() as session:
+                shown = queries.shown_run(queries.reconciliation(session, asked.id))
+        found = ", ".join(f"{count} {name}" for name, count in shown["discrepancies"].items()) or "no discrepancy"
+        say(
+            {name: shown[name] for name in ("id", "state", "period", "counts", "discrepancies", "digest")},
+            f"{asked.id}: {shown['state']}, {shown['counts'].get('matched', 0)} matched, {found}",
+            as_json,
+        )
+
+    return group
+
+
+def _keys() -> AppGroup:
+    group = AppGroup("keys", help="The key-encryption key.")
+
+    @group.command("rotate")
+    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+    def rotate(*, as_json: bool) -> None:
+        """Bring all that is sealed under KEY_ENCRYPTION_KEY, from KEY_ENCRYPTION_KEY_PREVIOUS where it still is."""
+        runtime = installed()
+        with faults_said(), runtime.transaction() as session:
+            count = secrets.reseal(runtime, session, actor=COMMAND_LINE)
+            answers = idempotency.reseal(session, runtime.keyring)
+        say(
+            {"secrets": count, "answers": answers, "key": runtime.keyring.fingerprint},
+            f"{count} secrets and {answers} kept answers stand under key {runtime.keyring.fingerprint} now",
+            as_json,
+        )
+
+    return group
+
+
+def _upload(file: Path) -> Upload:
+    return Upload(file.name, file.read_bytes(), COMMAND_LINE)
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Invalid.of(Fault("mapping", f"is no JSON: {error}")) from error
+    if not isinstance(found, dict):
+        raise Invalid.of(Fault("mapping", "is a JSON object"))
+    return found
+
+
+def _say_imported(imported: Imported, *, as_json: bool) -> None:
+    rejected = "".join(f"\n  line {row['line']}: {row['reason']}" for row in imported.rejected)
+    say(
+        {
+            "id": imported.id,
+            "lines": imported.lines,
+            "new": imported.new,
+            "repeated": imported.repeated,
+            "rejected": imported.rejected,
+        },
+        f"{imported.id}: {imported.new} new, {imported.repeated} repeated, {len(imported.rejected)} rejected{rejected}",
+        as_json,
+    )
