@@ -7,31 +7,16 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.database import VERSION, Base, Id, Json, Minor
+from core.versions import Versioned
 
 
-class ApprovalPolicy(Base):
+class ApprovalPolicy(Versioned):
     """A set of chains; immutable once active. Version 0 is a new installation's: one approval by finance."""
 
     __tablename__ = "approval_policies"
+    NOUN = "approval policy"
 
-    version: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
-    state: Mapped[str] = mapped_column(sa.String(8))  # draft | active | retired
     content: Mapped[dict[str, Any]] = mapped_column(Json)  # {"chains": [..]}
-    created_at: Mapped[datetime]
-    created_by: Mapped[str] = mapped_column(sa.String(120))
-    activated_at: Mapped[datetime | None]
-    activated_by: Mapped[str | None] = mapped_column(sa.String(120))
-
-    __table_args__ = (
-        # At most one active policy, whoever activates at the same moment.
-        sa.Index(
-            "uq_approval_policies_active",
-            "state",
-            unique=True,
-            sqlite_where=sa.text("state = 'active'"),
-            postgresql_where=sa.text("state = 'active'"),
-        ),
-    )
 
 
 class ApprovalRequest(Base):

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access import people
-from approvals import deciding, policies, routing
+from approvals import deciding, routing
 from approvals.deciding import Decided, RequestState, Snapshot, Step, StepState, Verdict
-from approvals.models import ApprovalRequest, ApprovalStep
+from approvals.models import ApprovalPolicy, ApprovalRequest, ApprovalStep
 from approvals.routing import Route, Subject
-from core import audit, doorbell
+from core import audit, doorbell, versions
 from core.actors import Actor, ActorKind, system
 from core.audit import Act
 from core.database import claim
@@ -31,7 +31,7 @@ def open_request(runtime: Runtime, session: Session, subject: Subject, *, create
     if open_for(session, subject.kind, subject.id) is not None:
         message = f"{subject.kind} {subject.id} has an open approval request already"
         raise Conflict(message)
-    policy = policies.active(session)
+    policy = versions.active(session, ApprovalPolicy)
     facts = routing.plain(subject.facts)
     route = routing.route(policy.content, facts)
     now = runtime.clock()

@@ -21,6 +21,7 @@ from approvals.schemas import (
     ApprovalVerdictSchema,
     PolicyContent,
 )
+from core import versions
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page
@@ -116,7 +117,7 @@ def draft_policy(session: Session, body: PolicyContent) -> ApprovalPolicy:
 @endpoint(blueprint, "GET", "/approval-policies/<int:version>", door=RULE_READERS, answers=ApprovalPolicySchema)
 def show_policy(session: Session, version: int) -> ApprovalPolicy:
     """Answer one policy."""
-    return policies.get(session, version)
+    return versions.get(session, ApprovalPolicy, version)
 
 
 @endpoint(
@@ -125,4 +126,4 @@ def show_policy(session: Session, version: int) -> ApprovalPolicy:
 )  # fmt: skip
 def activate_policy(session: Session, version: int) -> ApprovalPolicy:
     """Make a draft the policy that new requests are routed by. Not for its author; no token activates."""
-    return policies.activate(installed(), session, version, actor=current_actor())
+    return versions.activate(installed(), session, ApprovalPolicy, version, actor=current_actor())

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core import versions
 from core.actors import Actor, system
 from core.database import claim, insert_new
 from core.money import Money
@@ -19,9 +20,9 @@ from ledger.periods import Slot
 from ledger.posting import Posting
 from partners import terms as campaign_terms
 from partners.models import Affiliate, CampaignTerms, Source
-from payouts import categories, pricing, rulesets
+from payouts import categories, pricing
 from payouts.categories import Chosen
-from payouts.models import Accrual
+from payouts.models import Accrual, CategoryRuleset
 from payouts.pricing import PayoutMeans, Priced, Terms, TermsKind, Told, Unpriceable
 from postback.models import Conversion, ConversionEvent
 
@@ -88,7 +89,7 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
 
 
 def _known(session: Session, conversions: Sequence[Conversion], today: date) -> _Known:
-    ruleset = rulesets.active(session)
+    ruleset = versions.active(session, CategoryRuleset)
     days = {conversion.occurred_at.date() for conversion in conversions}
     terms: defaultdict[str, list[CampaignTerms]] = defaultdict(list)
     campaign_ids = {conversion.campaign_id for conversion in conversions}

@@ -8,30 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.database import VERSION, Base, ExactDecimal, Id, Json, Minor
+from core.versions import Versioned
 
 
-class CategoryRuleset(Base):
+class CategoryRuleset(Versioned):
     """An ordered set of category rules; immutable once active. Version 0 is a new installation's: no rule at all."""
 
     __tablename__ = "category_rulesets"
+    NOUN = "category ruleset"
 
-    version: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
-    state: Mapped[str] = mapped_column(sa.String(8))  # draft | active | retired
     rules: Mapped[list[dict[str, Any]]] = mapped_column(Json)
-    created_at: Mapped[datetime]
-    created_by: Mapped[str] = mapped_column(sa.String(120))
-    activated_at: Mapped[datetime | None]
-    activated_by: Mapped[str | None] = mapped_column(sa.String(120))
-
-    __table_args__ = (
-        sa.Index(
-            "uq_category_rulesets_active",
-            "state",
-            unique=True,
-            sqlite_where=sa.text("state = 'active'"),
-            postgresql_where=sa.text("state = 'active'"),
-        ),
-    )
 
 
 class Accrual(Base):

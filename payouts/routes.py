@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import Role
+from core import versions
 from core.errors import NotFound
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
@@ -78,7 +79,7 @@ def list_rulesets(session: Session, query: RulesetQuery) -> Page[CategoryRuleset
 @endpoint(blueprint, "GET", "/category-rulesets/<int:version>", door=RULES_READERS, answers=RulesetSchema)
 def show_ruleset(session: Session, version: int) -> CategoryRuleset:
     """Show one version of the category rules."""
-    return rulesets.by_version(session, version)
+    return versions.get(session, CategoryRuleset, version)
 
 
 @endpoint(
@@ -86,7 +87,7 @@ def show_ruleset(session: Session, version: int) -> CategoryRuleset:
 )  # fmt: skip
 def activate_ruleset(session: Session, version: int) -> CategoryRuleset:
     """Put a draft in force: another admin than its author does."""
-    return rulesets.activate(installed(), session, version, actor=current_actor())
+    return versions.activate(installed(), session, CategoryRuleset, version, actor=current_actor())
 
 
 @endpoint(blueprint, "GET", "/accruals", door=READERS, query=AccrualQuerySchema, answers=listing(AccrualSchema))

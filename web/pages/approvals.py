@@ -8,11 +8,13 @@ import marshmallow as ma
 from sqlalchemy.orm import Session
 
 from access import people
-from approvals import decisions, policies, queries, requests, routing
+from approvals import decisions, queries, requests, routing
 from approvals.deciding import Refusal, Refused, RequestState
+from approvals.models import ApprovalPolicy
 from approvals.queries import RequestView
 from approvals.routes import DECIDERS
 from approvals.schemas import ApprovalVerdictSchema
+from core import versions
 from core.errors import Fault, Invalid
 from core.http.doors import actors
 from core.http.paging import Page
@@ -100,7 +102,7 @@ def _detail(session: Session, request_id: str, notice: Notice | None) -> str:
     subject = None
     if shown.subject["kind"] == "payout":
         subject = subjects.payout(session, shown.subject["id"], shown.content.get("accrual_ids", []))
-    policy = policies.get(session, shown.policy_version)
+    policy = versions.get(session, ApprovalPolicy, shown.policy_version)
     rule = next(each for each in policy.content["chains"] if each["id"] == shown.chain)
     everyone = chain.from_iterable(
         [*step.approver_ids, *(each.actor_id for each in step.decisions)] for step in shown.steps
