@@ -93,9 +93,11 @@ def test_a_finance_person_signs_in_and_approves_a_payout(
 
     sign_in(tab, "lena@example.com")
     expect(tab.get_by_text("1 waits for you: 12,480.00 EUR.")).to_be_visible()
+    tab.wait_for_load_state()
     tab.keyboard.press("j")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("heading", name="12,480.00 EUR")).to_be_visible()
+    tab.wait_for_load_state()  # the heading is there before the script that knows the keys
     tab.keyboard.press("c")
     tab.keyboard.type("Checked by phone, a.")
     tab.get_by_role("button", name="Approve 12,480.00 EUR").click()
