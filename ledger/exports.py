@@ -1,19 +1,15 @@
 """The journal for other programs: hledger text that `hledger check -s` accepts, and CSV; written as it is read."""
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import money
+from core import csv_text, money
 from ledger.models import JournalEntry, JournalLine
 
-_ROWS_AT_ONCE = 1000
-# A spreadsheet runs what begins with one of these.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+ROWS_AT_ONCE = 1000
 CSV_COLUMNS = (
     "entry_id", "kind", "source_type", "source_id", "period", "posted_on", "occurred_on", "description",
     "line", "account", "amount", "currency", "affiliate_id",
@@ -42,16 +38,13 @@ def hledger(session: Session, period: str | None = None) -> Iterator[str]:
 
 def comma_separated(session: Session, period: str | None = None) -> Iterator[str]:
     """Yield the journal of `period`, or all of it, as CSV (RFC 4180), one row a line, in the order of `hledger`."""
-    yield _csv_row(CSV_COLUMNS)
+    yield csv_text.row(CSV_COLUMNS)
     for entry, line in _rows(session, period):
-        texts = (
+        yield csv_text.row((
             entry.id, entry.kind, entry.source_type, entry.source_id, entry.period, entry.posted_on.isoformat(),
-            entry.occurred_on.isoformat(), entry.description, str(line.line_number), line.account,
-        )  # fmt: skip
-        amount = money.to_text(line.amount_minor, line.currency)
-        # The amount alone may begin with a minus: it is a number of ours.
-        cells = [*map(_neutral, texts), amount, line.currency, line.affiliate_id or ""]
-        yield _csv_row(cells)
+            entry.occurred_on.isoformat(), entry.description, line.line_number, line.account,
+            money.to_text(line.amount_minor, line.currency), line.currency, line.affiliate_id,
+        ))  # fmt: skip
 
 
 def _rows(session: Session, period: str | None) -> Iterator[Any]:
@@ -67,7 +60,7 @@ def _rows(session: Session, period: str | None) -> Iterator[Any]:
             JournalEntry.kind,
             JournalLine.line_number,
         )
-        .execution_options(yield_per=_ROWS_AT_ONCE)
+        .execution_options(yield_per=ROWS_AT_ONCE)
     )
     # A long journal does not gather in memory: a session holds what it has only read by weak references.
     yield from session.execute(statement)
@@ -95,13 +88,3 @@ def _dates(entry: JournalEntry) -> str:
 def _plain(text: str) -> str:
     """Return `text` on one line and without what would begin a comment."""
     return " ".join(text.replace(";", ",").split())
-
-
-def _neutral(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-
-
-def _csv_row(cells: Any) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
-    return buffer.getvalue()

@@ -7,12 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.csv_text import Cell
 from core.errors import NotFound
 from core.http.wire import PageQuery, money_dict
 from core.money import Money
 from partners.affiliates import masked
 from postback.models import Conversion
-from reports.exports import Cell
 from reports.matching import DiscrepancyState, Leg, difference
 from reports.models import BankLine, Discrepancy, Match, NetworkLine, Reconciliation
 from reports.passes import streamed

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import money
+from core.csv_text import Cell
 from core.http.wire import money_dict
 from core.money import Money
 from ledger.models import JournalEntry, JournalLine
@@ -14,7 +15,6 @@ from ledger.posting import PAYABLE, EntryKind
 from partners.models import Source
 from payouts.models import Accrual, Payout
 from postback.models import Conversion
-from reports.exports import Cell
 from reports.models import Discrepancy
 from reports.passes import month
 

@@ -6,6 +6,7 @@ import flask
 from sqlalchemy.orm import Session
 
 from access.roles import EVERYONE, Role
+from core import csv_text
 from core.errors import NotFound
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
@@ -15,7 +16,7 @@ from core.runtime import installed
 from ledger import periods
 from ledger.models import Period
 from postback.models import Conversion
-from reports import checks, closing, custody, exports, imports, queries, reconciliation, report
+from reports import checks, closing, custody, imports, queries, reconciliation, report
 from reports.imports import Imported, Upload
 from reports.models import Discrepancy, Reconciliation
 from reports.queries import DiscrepancyQuery, RunQuery
@@ -119,7 +120,7 @@ def export_reconciliation(session: Session, run_id: str, query: FormatQuery) -> 
     run = queries.reconciliation(session, run_id)
     rows = queries.export_rows(session, run)
     if query.format == "csv":
-        return _csv(exports.as_csv(queries.EXPORT_HEADER, rows), f"reconciliation-{run.id}.csv")
+        return _csv(csv_text.table(queries.EXPORT_HEADER, rows), f"reconciliation-{run.id}.csv")
     shown = RunSchema().dump(queries.shown_run(run))
     return shown | {"rows": [dict(zip(queries.EXPORT_HEADER, row, strict=True)) for row in rows]}
 
@@ -161,7 +162,7 @@ def show_report(session: Session, period: str, query: FormatQuery) -> Any:
     periods.bounds(period)
     found = report.of_month(session, period)
     if query.format == "csv":
-        return _csv(exports.as_csv(report.CSV_HEADER, report.csv_rows(found)), f"report-{period}.csv")
+        return _csv(csv_text.table(report.CSV_HEADER, report.csv_rows(found)), f"report-{period}.csv")
     return found
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from core.money import Money
 from core.runtime import Runtime
-from ledger import journal, periods, posting
+from ledger import exports, journal, periods, posting
 from tests.conftest import Caller
 
 NO_HLEDGER = "no hledger: install Debian's hledger to see its own check of the export"
@@ -110,6 +110,20 @@ def test_the_csv_has_one_row_a_line_in_the_same_order(posted: Runtime, machine: 
         ("expense:commission:spring", "-2.50", "EUR", ""),
         ("payable:affiliate", "2.50", "EUR", "aff_1"),
     ]
+
+
+def test_a_journal_longer_than_one_fetch_is_written_to_its_end(runtime: Runtime, machine: Caller) -> None:
+    count = exports.ROWS_AT_ONCE  # two lines an entry: twice what is fetched at once
+    with runtime.transaction() as session:
+        postings = [
+            posting.revenue(conversion_id=f"cnv_{number:04}", money=Money(1, "EUR"), occurred_on=date(2026, 10, 5))
+            for number in range(count)
+        ]
+        journal.post(runtime, session, postings, today=date(2026, 11, 2))
+
+    rows = list(csv.DictReader(io.StringIO(machine.get("/api/v1/journal?format=csv").text)))
+
+    assert [row["source_id"] for row in rows[::2]] == [f"cnv_{number:04}" for number in range(count)]
 
 
 def test_a_period_that_is_no_month_and_a_format_that_is_none_are_both_named(sign_in: Callable[..., Caller]) -> None:

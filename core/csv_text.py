@@ -23,10 +23,13 @@ def neutralised(cell: Cell) -> str:
     return text
 
 
-def as_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """Return the table in RFC 4180's form, every cell neutralised."""
+def row(cells: Iterable[Cell]) -> str:
+    """Return one line in RFC 4180's form, every cell neutralised."""
     written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\r\n")
-    writer.writerow(header)
-    writer.writerows([neutralised(cell) for cell in row] for row in rows)
+    csv.writer(written, lineterminator="\r\n").writerow([neutralised(cell) for cell in cells])
     return written.getvalue()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return a header and its rows, a line each."""
+    return "".join(row(cells) for cells in (header, *rows))
