@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core import audit
 from core.actors import Actor
 from core.audit import Act
+from core.encryption import EncryptionKeyError
 from core.errors import Conflict, NotFound
 from core.runtime import Runtime
 from partners.changes import locked
@@ -119,6 +120,18 @@ def revoke(runtime: Runtime, session: Session, source_id: str, secret_id: str, *
         audit.record(session, Act(actor, "revoked a secret", "source", source_id, now, after=after))
     left = sum(is_live(each, now) for each in source.secrets)
     return Revoked(secret_id, secret.revoked_at, left)
+
+
+def unopened(runtime: Runtime, session: Session) -> str | None:
+    """Return the id of the newest secret if the key-encryption key does not open it: it is another database's key."""
+    newest = session.scalar(sa.select(SourceSecret).order_by(SourceSecret.id.desc()).limit(1))
+    if newest is None:
+        return None
+    try:
+        _key(runtime, newest)
+    except EncryptionKeyError:
+        return newest.id
+    return None
 
 
 def reseal(runtime: Runtime, session: Session, *, actor: Actor) -> int:

@@ -160,6 +160,21 @@ def test_secrets_are_for_the_owner_alone_and_kept_on_a_second_start(launch: Laun
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == {0o600}
 
 
+def test_a_key_made_anew_beside_secrets_of_another_is_refused_instead_of_served(launch: Launch, tmp_path: Path) -> None:
+    environment_ = environment(tmp_path, free_port())
+    prepare = [sys.executable, "-m", "web.launch", "migrate"]
+    create = [sys.executable, "-m", "flask", "--app", "wsgi", "source", "create", "First", "--json"]
+    for command in (prepare, create):
+        subprocess.run(command, cwd=ROOT, env=environment_, check=True, capture_output=True, timeout=START_S_MAX)
+    (tmp_path / "key_encryption_key").unlink()
+
+    refused = launch(tmp_path, free_port())
+
+    said = refused.communicate(timeout=START_S_MAX)[0]
+    assert refused.returncode == 2
+    assert b"KEY_ENCRYPTION_KEY does not open sec_" in said
+
+
 def test_a_second_launch_on_the_same_folder_or_port_is_refused_in_a_sentence(launch: Launch, tmp_path: Path) -> None:
     port = free_port()
     launch(tmp_path / "one", port, "--quiet")

@@ -7,10 +7,8 @@
 the process that holds its other end.
 """
 
-import base64
 import fcntl
 import os
-import secrets
 import shlex
 import shutil
 import signal
@@ -19,8 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
@@ -31,21 +29,14 @@ from honcho.printer import Message, Printer
 
 import config
 from core.database import connect
-from web import welcome
+from partners import secrets as source_secrets
+from web import assembly, kept, welcome
 from web.commands import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
 VALKEY = "valkey"
 # Of sun_path, the shortest is macOS's with 104 bytes.
 SOCKET_PATH_BYTES_MAX = 100
-
-SECRETS: Mapping[str, Callable[[], str]] = {
-    "SECRET_KEY": lambda: secrets.token_urlsafe(48),
-    "KEY_ENCRYPTION_KEY": lambda: base64.b64encode(secrets.token_bytes(config.KEY_BYTES)).decode(),
-}
-
-# A well-known example account and a name nobody can overlook: a bank takes no file with it.
-SANDBOX_COMPANY = {"COMPANY_NAME": "SANDBOX, set COMPANY_NAME", "COMPANY_IBAN": "DE75512108001245126199"}
 
 
 class Refused(Exception):
@@ -67,20 +58,6 @@ def main(arguments: list[str]) -> int:
     except (Refused, config.ConfigurationError) as refusal:
         print(refusal, file=sys.stderr)
         return 2
-
-
-def make_secrets(var_dir: Path, environment: Mapping[str, str]) -> None:
-    """Keep a fresh secret under `var_dir`, mode 0600, for each the environment does not give; never replace one."""
-    for name, make in SECRETS.items():
-        if not config.is_given(environment, name):
-            _keep(var_dir / name.lower(), make())
-
-
-def make_sandbox_company(var_dir: Path, environment: Mapping[str, str]) -> None:
-    """Keep a sandbox account to pay from under `var_dir` when none is given: the whole story works at once."""
-    if not any(config.is_given(environment, name) for name in SANDBOX_COMPANY):
-        for name, value in SANDBOX_COMPANY.items():
-            _keep(var_dir / name.lower(), value)
 
 
 @contextmanager
@@ -176,16 +153,14 @@ def _run(*, quiet: bool, while_stdin: bool) -> int:
     var_dir = config.var_dir(os.environ)
     _make_folder(var_dir)
     with held(var_dir), _redis(var_dir) as valkey:
-        make_sandbox_company(var_dir, os.environ)
+        kept.make_sandbox_company(var_dir, os.environ)
         settings = _prepared()
         if not is_free(settings.host, settings.port):
             message = (
                 f"port {settings.port} on {settings.host} is taken: choose another, such as PORT={settings.port + 1}"
             )
             raise Refused(message)
-        engine = connect(settings.database_url)
-        migrate(engine)
-        engine.dispose()
+        _migrated_and_opened(settings)
         manager = Manager(_printer(var_dir, quiet=quiet))
         environment = os.environ | {"VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1"}
         for name, command in _commands(valkey).items():
@@ -199,10 +174,28 @@ def _run(*, quiet: bool, while_stdin: bool) -> int:
     return 0 if manager.returncode in (130, 143) else (manager.returncode or 1)
 
 
+def _migrated_and_opened(settings: config.Settings) -> None:
+    """Bring the database to the newest revision; raise Refused when its secrets were sealed with another key.
+
+    A lost key file was made anew a moment ago: served with that, every postback would fail.
+    """
+    runtime = assembly.build(settings)
+    migrate(runtime.engine)
+    with runtime.reading() as session:
+        unopened = source_secrets.unopened(runtime, session)
+    runtime.engine.dispose()
+    if unopened is not None:
+        message = (
+            f"KEY_ENCRYPTION_KEY does not open {unopened} in this database: bring back the key it was sealed with, "
+            f"as KEY_ENCRYPTION_KEY or in {settings.var_dir}/key_encryption_key"
+        )
+        raise Refused(message)
+
+
 def _prepared() -> config.Settings:
     var_dir = config.var_dir(os.environ)
     _make_folder(var_dir)
-    make_secrets(var_dir, os.environ)
+    kept.make_secrets(var_dir, os.environ)
     return config.load(os.environ)
 
 
@@ -224,7 +217,7 @@ def _redis(var_dir: Path) -> Iterator[list[str] | None]:
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
         folder = Path(tempfile.mkdtemp(prefix="clickledger-"))
         path = folder / "valkey.sock"
-        _keep(told, f"unix://{quote(str(path))}")
+        kept.keep(told, f"unix://{quote(str(path))}")
     try:
         yield _valkey(path, var_dir / VALKEY)
     finally:
@@ -262,23 +255,6 @@ def _printer(var_dir: Path, *, quiet: bool) -> Printer | LogFiles:
     folder = var_dir / "log"
     folder.mkdir(exist_ok=True)
     return LogFiles(folder)
-
-
-def _keep(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all; leave a file that is there."""
-    if path.exists():
-        return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, not a rename: of two that do this at the same moment the second must not replace the first's.
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        Path(temporary).unlink()
 
 
 def _end_with_stdin() -> None:

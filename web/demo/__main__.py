@@ -16,7 +16,7 @@ from rich.console import Console
 import config
 from core.clock import system_clock
 from core.database import connect
-from web import assembly, launch, welcome
+from web import assembly, kept, welcome
 from web.demo import people, server, story
 from web.demo.people import People
 
@@ -41,7 +41,7 @@ def _play(console: Console, given: Mapping[str, str]) -> int:
         _refuse_a_used_database(given)
     folder = server.fresh_folder(folder, system_clock())
     environment = server.environment_of(folder, given)
-    launch.make_secrets(folder, environment)
+    kept.make_secrets(folder, environment)
     settings = config.load(environment)
     console.print(f"[bold]Clickledger demo[/] at {settings.public_url}, all of it under {folder}")
     runtime = assembly.build(settings)
@@ -63,7 +63,7 @@ def _play(console: Console, given: Mapping[str, str]) -> int:
 def _refuse_a_used_database(given: Mapping[str, str]) -> None:
     """Raise NotStartedError for a database that somebody works with: nothing has been changed in it then."""
     # Only the address is wanted: a demo needs no secret that the environment does not have yet.
-    stand_ins = {name: make() for name, make in launch.SECRETS.items() if not config.is_given(given, name)}
+    stand_ins = {name: make() for name, make in kept.SECRETS.items() if not config.is_given(given, name)}
     engine = connect(config.load({**given, **stand_ins}).database_url)
     try:
         if not people.is_empty(engine):
