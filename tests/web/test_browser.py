@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import flask
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from approvals import queries
@@ -72,9 +72,19 @@ def tab(browser: Browser, address: str, complaints: list[str]) -> Iterator[Page]
     page.set_default_timeout(WAIT_MS)
     page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda failed: complaints.append(f"{failed.url}: {failed.failure}"))
+    page.on("requestfailed", lambda failed: complaints.append(failed_because(failed)) if is_fault(failed) else None)
     yield page
     context.close()
+
+
+def is_fault(failed: Request) -> bool:
+    """Say whether a request failed by somebody's fault: one cut short by the next page was nobody's."""
+    return failed.failure != "net::ERR_ABORTED"
+
+
+def failed_because(failed: Request) -> str:
+    """Return what failed and why."""
+    return f"{failed.url}: {failed.failure}"
 
 
 def sign_in(tab: Page, email: str) -> None:
