@@ -11,6 +11,7 @@ from core.runtime import Runtime
 from partners.models import Source
 from postback.models import Conversion, ConversionEvent, Receipt
 from reports.models import Discrepancy, Reconciliation
+from tests.builders import Builder
 from tests.conftest import START, TestClock
 from tests.web.pages import get, sign_in_by_form, words_of
 
@@ -110,6 +111,31 @@ def test_the_list_goes_on_where_the_page_ended(
     assert f'href="/conversions?state=recorded&amp;after={conversion_ids[1]}">Older' in first
     assert [f"/conversions/{each}" in first for each in conversion_ids] == [False, True, True]
     assert [f"/conversions/{each}" in rest for each in conversion_ids] == [True, False, False]
+
+
+def test_a_conversion_is_owed_until_the_bank_has_confirmed_its_payout(
+    app: flask.Flask, staff: Staff, runtime: Runtime
+) -> None:
+    with runtime.transaction() as session:
+        build = Builder(runtime, session)
+        source, affiliate = build.source(), build.affiliate()
+        campaign_id = build.click(affiliate).campaign_id
+        conversions = [build.conversion(source, transaction, 1250) for transaction in ("PAID", "OWED")]
+        payouts = [build.payout(affiliate, 1250, state=state) for state in ("settled", "sent")]
+        session.flush()
+        for conversion, payout in zip(conversions, payouts, strict=True):
+            build.accrual(conversion, affiliate, campaign_id, payout_id=payout.id)
+        ids = [conversion.id for conversion in conversions]
+    client = signed_in(app, staff, "finance")
+
+    titles = [get(client, f"/conversions/{each}").text.partition("</title>")[0] for each in ids]
+    listed = get(client, "/conversions?state=accrued").text
+
+    assert [title.rpartition("<title>")[2] for title in titles] == [
+        "Conversion PAID: Paid – Clickledger",
+        "Conversion OWED: Owed – Clickledger",
+    ]
+    assert (listed.count(">Paid</span>"), listed.count(">Owed</span>")) == (1, 1)
 
 
 def test_custody_is_told_in_order_and_the_raw_request_only_to_those_who_may_see_it(

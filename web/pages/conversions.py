@@ -17,7 +17,8 @@ from core.http.paging import Page
 from core.http.paging import page as page_of
 from core.money import Money
 from partners.models import Affiliate, Campaign, Source
-from payouts.models import Accrual
+from payouts.models import Accrual, Payout
+from payouts.states import PayoutState
 from postback import queries
 from postback.models import Conversion, Receipt
 from postback.queries import ConversionQuery
@@ -72,6 +73,7 @@ def conversions(session: Session) -> str | tuple[str, int]:
         rows=found.items,
         faults=faults,
         wanted=wanted,
+        paid=_paid(session, [row.id for row in found.items]),
         states=STATES,
         sources=_names(session, Source),
         affiliates=_names(session, Affiliate, {row.affiliate_id for row in found.items}),
@@ -98,6 +100,7 @@ def conversion(session: Session, conversion_id: str) -> str:
         "conversion.html",
         place=PLACE,
         shown=found,
+        state="paid" if conversion_id in _paid(session, [conversion_id]) else found.state,
         payout=None if found.payout_minor is None else Money(found.payout_minor, found.currency),
         moments=_moments(steps, _raw(session, steps)),
         spans=words.span(steps[-1].at - steps[0].at) if steps else "",
@@ -107,6 +110,16 @@ def conversion(session: Session, conversion_id: str) -> str:
         accruals=[(each, Money(each.amount_minor, each.currency)) for each in accruals],
         assurance=words.ASSURANCE.get(found.assurance, ""),
     )
+
+
+def _paid(session: Session, conversion_ids: Sequence[str]) -> set[str]:
+    """Return those of the conversions whose payout the bank has confirmed."""
+    statement = (
+        sa.select(Accrual.conversion_id)
+        .join(Payout, Payout.id == Accrual.payout_id)
+        .where(Accrual.conversion_id.in_(conversion_ids), Payout.state == PayoutState.SETTLED)
+    )
+    return set(session.scalars(statement))
 
 
 def _moments(steps: Sequence[custody.Step], raw: dict[str, str]) -> list[Moment]:
