@@ -46,6 +46,7 @@ class Versioned(Base):
         return (sa.Index(name, "state", unique=True, sqlite_where=is_active, postgresql_where=is_active),)
 
 
+_VERSION_MAX = 2**31 - 1  # what the column holds
 VersionedT = TypeVar("VersionedT", bound=Versioned)
 
 
@@ -56,7 +57,7 @@ def active(session: Session, table: type[VersionedT]) -> VersionedT:
 
 def get(session: Session, table: type[VersionedT], version: int) -> VersionedT:
     """Return a version; raise NotFound when there is none."""
-    found = session.get(table, version)
+    found = session.get(table, version) if version <= _VERSION_MAX else None
     if found is None:
         message = f"there is no {table.NOUN} {version}"
         raise NotFound(message)

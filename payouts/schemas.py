@@ -6,6 +6,7 @@ from typing import Any
 
 import marshmallow as ma
 
+from core.http.reading import INTEGER_MAX
 from core.http.wire import Currency, Moment, MoneySchema, PageQuery, PageQuerySchema, Text, Wire
 from ledger.schemas import PERIOD
 from payouts.batches import ITEMS_MAX, METHOD, NewBatch
@@ -54,7 +55,7 @@ class RulesetQuerySchema(Wire):
     shape = RulesetQuery
 
     limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
-    after = ma.fields.Integer(load_default=None)
+    after = ma.fields.Integer(load_default=None, validate=ma.validate.Range(0, INTEGER_MAX))
 
 
 @dataclass(frozen=True)

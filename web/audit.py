@@ -11,6 +11,7 @@ from core.audit import AuditEntry, first_break
 from core.http.doors import actors
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page
+from core.http.reading import INTEGER_MAX
 from core.http.wire import Moment, Wire, listing
 
 blueprint = Blueprint(
@@ -51,7 +52,7 @@ class AuditQuerySchema(Wire):
     shape = AuditQuery
 
     limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
-    after = ma.fields.Integer(load_default=None)
+    after = ma.fields.Integer(load_default=None, validate=ma.validate.Range(0, INTEGER_MAX))
     subject_id = ma.fields.String(load_default=None)
 
 

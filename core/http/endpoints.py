@@ -8,38 +8,22 @@ import flask
 import marshmallow as ma
 from flask_smorest import Blueprint as SmorestBlueprint
 from sqlalchemy.orm import Session
-from webargs.flaskparser import FlaskParser
-from webargs.multidictproxy import MultiDictProxy
-from werkzeug.datastructures import CombinedMultiDict
 
 from core.http import idempotency
 from core.http.doors import Door, DoorKind, current_actor
 from core.http.idempotency import StoredAnswer
+from core.http.reading import Parser
 from core.runtime import installed
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-_UNKNOWN: dict[str, str | None] = dict.fromkeys(("json", "query", "form", "files", "multipart"), ma.RAISE)
-
-
-class _Parser(FlaskParser):
-    """Refuses unknown fields everywhere, and reads a multipart body's fields and files as one."""
-
-    DEFAULT_UNKNOWN_BY_LOCATION = _UNKNOWN
-
-    def load_multipart(self, request: flask.Request, schema: ma.Schema) -> Any:
-        """Return form fields and files in one mapping."""
-        return MultiDictProxy(CombinedMultiDict([request.form, request.files]), schema)
-
-
-_Parser.__location_map__ = {**FlaskParser.__location_map__, "multipart": "load_multipart"}
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest ships no types
     """A room's routes. Made with the room's name; `description` heads its part of the OpenAPI document."""
 
-    ARGUMENTS_PARSER = _Parser()
+    ARGUMENTS_PARSER = Parser()
     DEFAULT_LOCATION_CONTENT_TYPE_MAPPING = {  # noqa: RUF012 - flask-smorest's own name and form
         **SmorestBlueprint.DEFAULT_LOCATION_CONTENT_TYPE_MAPPING,
         "multipart": "multipart/form-data",
