@@ -33,7 +33,7 @@ AMOUNT_LENGTH_MAX = 30
 
 
 def _name(length_max: int, **options: Any) -> Text:
-    not_blank = ma.validate.Regexp(r"(?s).*\S", error="is blank")
+    not_blank = ma.validate.Regexp(r"[\s\S]*\S", error="is blank")
     return Text(validate=[ma.validate.Length(1, length_max), not_blank], **options)
 
 
