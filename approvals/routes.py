@@ -1,8 +1,5 @@
 """The HTTP door of approvals."""
 
-from dataclasses import dataclass
-
-import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -24,8 +21,8 @@ from approvals.schemas import (
 from core import versions
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
-from core.http.paging import Page
-from core.http.wire import Wire, listing
+from core.http.paging import Page, page
+from core.http.wire import NumberedPageQuery, NumberedPageQuerySchema, listing
 from core.runtime import installed
 
 blueprint = Blueprint(
@@ -73,35 +70,13 @@ def decide(session: Session, request_id: str, body: Decision) -> RequestView:
     return queries.one(session, request_id)
 
 
-@dataclass(frozen=True)
-class PolicyQuery:
-    """Which policies: those of a lower version than `after`."""
-
-    limit: int = 100
-    after: int | None = None
-
-
-class ApprovalPolicyQuerySchema(Wire):
-    """Query of the list of policies; its cursor is a version."""
-
-    shape = PolicyQuery
-
-    limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
-    after = ma.fields.Integer(load_default=None)
-
-
 @endpoint(
     blueprint, "GET", "/approval-policies",
-    door=RULE_READERS, query=ApprovalPolicyQuerySchema, answers=listing(ApprovalPolicySchema),
+    door=RULE_READERS, query=NumberedPageQuerySchema, answers=listing(ApprovalPolicySchema),
 )  # fmt: skip
-def list_policies(session: Session, query: PolicyQuery) -> Page[ApprovalPolicy]:
+def list_policies(session: Session, query: NumberedPageQuery) -> Page[ApprovalPolicy]:
     """List policies, newest first."""
-    statement = sa.select(ApprovalPolicy).order_by(ApprovalPolicy.version.desc()).limit(query.limit + 1)
-    if query.after is not None:
-        statement = statement.where(ApprovalPolicy.version < query.after)
-    found = list(session.scalars(statement))
-    items = found[: query.limit]
-    return Page(items, str(items[-1].version) if len(found) > query.limit else None)
+    return page(session, sa.select(ApprovalPolicy), ApprovalPolicy.version, limit=query.limit, after=query.after)
 
 
 @endpoint(

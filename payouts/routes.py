@@ -13,7 +13,7 @@ from core.errors import NotFound
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
-from core.http.wire import PageQuery, PageQuerySchema, listing
+from core.http.wire import NumberedPageQuery, NumberedPageQuerySchema, PageQuery, PageQuerySchema, listing
 from core.runtime import installed
 from payouts import batches, queries, rulesets
 from payouts.batches import NewBatch
@@ -31,8 +31,6 @@ from payouts.schemas import (
     PayoutQuery,
     PayoutQuerySchema,
     PayoutSchema,
-    RulesetQuery,
-    RulesetQuerySchema,
     RulesetSchema,
     Seen,
     SeenSchema,
@@ -64,16 +62,11 @@ def create_ruleset(session: Session, body: NewRuleset) -> CategoryRuleset:
 
 @endpoint(
     blueprint, "GET", "/category-rulesets",
-    door=RULES_READERS, query=RulesetQuerySchema, answers=listing(RulesetSchema),
+    door=RULES_READERS, query=NumberedPageQuerySchema, answers=listing(RulesetSchema),
 )  # fmt: skip
-def list_rulesets(session: Session, query: RulesetQuery) -> Page[CategoryRuleset]:
+def list_rulesets(session: Session, query: NumberedPageQuery) -> Page[CategoryRuleset]:
     """List the versions of the category rules, newest first."""
-    statement = sa.select(CategoryRuleset).order_by(CategoryRuleset.version.desc()).limit(query.limit + 1)
-    if query.after is not None:
-        statement = statement.where(CategoryRuleset.version < query.after)
-    found = list(session.scalars(statement))
-    items = found[: query.limit]
-    return Page(items, str(items[-1].version) if len(found) > query.limit else None)
+    return page(session, sa.select(CategoryRuleset), CategoryRuleset.version, limit=query.limit, after=query.after)
 
 
 @endpoint(blueprint, "GET", "/category-rulesets/<int:version>", door=RULES_READERS, answers=RulesetSchema)

@@ -6,7 +6,6 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.http.reading import INTEGER_MAX
 from core.http.wire import Currency, Moment, MoneySchema, PageQuery, PageQuerySchema, Text, Wire
 from ledger.schemas import PERIOD
 from payouts.batches import ITEMS_MAX, METHOD, NewBatch
@@ -39,23 +38,6 @@ class RulesetSchema(ma.Schema):
     created_by = ma.fields.String()
     activated_at = Moment(allow_none=True)
     activated_by = ma.fields.String(allow_none=True)
-
-
-@dataclass(frozen=True)
-class RulesetQuery:
-    """Which rulesets: those below the version `after`, newest first."""
-
-    limit: int = 100
-    after: int | None = None
-
-
-class RulesetQuerySchema(Wire):
-    """Query of rulesets; its cursor is a version."""
-
-    shape = RulesetQuery
-
-    limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
-    after = ma.fields.Integer(load_default=None, validate=ma.validate.Range(0, INTEGER_MAX))
 
 
 @dataclass(frozen=True)

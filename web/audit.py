@@ -10,9 +10,8 @@ from access.roles import Role
 from core.audit import AuditEntry, first_break
 from core.http.doors import actors
 from core.http.endpoints import Blueprint, endpoint
-from core.http.paging import Page
-from core.http.reading import INTEGER_MAX
-from core.http.wire import Moment, Wire, listing
+from core.http.paging import Page, page
+from core.http.wire import Moment, NumberedPageQuery, NumberedPageQuerySchema, listing
 
 blueprint = Blueprint(
     "audit", __name__, url_prefix="/api/v1", description="What people and policies did, in a chain of hashes."
@@ -38,21 +37,17 @@ class AuditEntrySchema(ma.Schema):
 
 
 @dataclass(frozen=True)
-class AuditQuery:
-    """Which acts: those before the row `after`, newest first."""
+class AuditQuery(NumberedPageQuery):
+    """Which acts."""
 
-    limit: int = 100
-    after: int | None = None
     subject_id: str | None = None
 
 
-class AuditQuerySchema(Wire):
+class AuditQuerySchema(NumberedPageQuerySchema):
     """Query of the audit log; its cursor is a row number."""
 
     shape = AuditQuery
 
-    limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
-    after = ma.fields.Integer(load_default=None, validate=ma.validate.Range(0, INTEGER_MAX))
     subject_id = ma.fields.String(load_default=None)
 
 
@@ -71,14 +66,10 @@ class VerifiedSchema(ma.Schema):
 )  # fmt: skip
 def list_acts(session: Session, query: AuditQuery) -> Page[AuditEntry]:
     """List acts, newest first."""
-    statement = sa.select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(query.limit + 1)
-    if query.after is not None:
-        statement = statement.where(AuditEntry.seq < query.after)
+    statement = sa.select(AuditEntry)
     if query.subject_id is not None:
         statement = statement.where(AuditEntry.subject_id == query.subject_id)
-    found = list(session.scalars(statement))
-    items = found[: query.limit]
-    return Page(items, str(items[-1].seq) if len(found) > query.limit else None)
+    return page(session, statement, AuditEntry.seq, limit=query.limit, after=query.after)
 
 
 @endpoint(

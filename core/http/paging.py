@@ -1,4 +1,4 @@
-"""Cursor lists: newest first, by id, whose order is the order of time."""
+"""Cursor lists: newest first, by an id or a number whose order is the order of time."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -20,14 +20,14 @@ class Page(Generic[ItemT]):
 def page(
     session: Session,
     statement: sa.Select[ItemT],
-    by: InstrumentedAttribute[str],
+    by: InstrumentedAttribute[str] | InstrumentedAttribute[int],
     *,
     limit: int,
-    after: str | None,
+    after: str | int | None,
 ) -> Page[ItemT]:
-    """Return at most `limit` items of `statement`, newest first by the id column `by`, behind the id `after`.
+    """Return at most `limit` items of `statement`, newest first by the column `by`, behind the one `after`.
 
-    Ids are never reused and never change, so rows that arrive meanwhile shift nothing.
+    Ids and numbers are never reused and never change, so rows that arrive meanwhile shift nothing.
     """
     bounded: sa.Select[Any] = statement.order_by(by.desc()).limit(limit + 1)
     if after is not None:

@@ -12,9 +12,8 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import CombinedMultiDict
 
 from core.errors import Fault, Invalid
+from core.http.wire import INTEGER_MAX
 
-# Both databases' largest integer; beyond it one of them raises.
-INTEGER_MAX = 2**63 - 1
 _UNKNOWN: dict[str, str | None] = dict.fromkeys(("json", "query", "form", "files", "multipart"), ma.RAISE)
 
 

@@ -11,6 +11,8 @@ import marshmallow as ma
 from core import money
 from core.money import Money, MoneyError
 
+# Both databases' largest integer; beyond it one of them raises.
+INTEGER_MAX = 2**63 - 1
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
@@ -120,6 +122,23 @@ class PageQuerySchema(Wire):
 
     limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
     after = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=80))
+
+
+@dataclass(frozen=True)
+class NumberedPageQuery:
+    """Which part of a list whose rows are numbered: at most `limit` items below the number `after`."""
+
+    limit: int = 100
+    after: int | None = None
+
+
+class NumberedPageQuerySchema(Wire):
+    """Query of such a list."""
+
+    shape = NumberedPageQuery
+
+    limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(1, 500))
+    after = ma.fields.Integer(load_default=None, validate=ma.validate.Range(0, INTEGER_MAX))
 
 
 def listing(item: type[ma.Schema]) -> type[ma.Schema]:
