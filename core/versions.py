@@ -96,7 +96,7 @@ def activate(runtime: Runtime, session: Session, table: type[VersionedT], versio
         message = f"{table.NOUN} {version} is {made.state}, and only a draft can be put in force"
         raise Conflict(message)
     if made.created_by == actor.id:
-        message = f"whoever wrote a {table.NOUN} cannot put it in force: another person does"
+        message = f"whoever wrote {table.NOUN} {version} cannot put it in force: another person does"
         raise Forbidden(message, slug="own-draft")
     now = runtime.clock()
     before = active(session, table)
