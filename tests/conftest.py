@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import flask
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
@@ -29,6 +30,10 @@ from tests import servers
 from web import assembly
 from web.app import create_app
 from web.commands import migrate
+
+# Timing is never asserted: hypothesis would fail an example that took long on a busy machine.
+hypothesis.settings.register_profile("clickledger", deadline=None)
+hypothesis.settings.load_profile("clickledger")
 
 SECRET_KEY = "a secret key for tests, forty characters"
 KEY_ENCRYPTION_KEY = base64.b64encode(bytes(range(32))).decode()
