@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.conftest import PASSWORD
 from tests.journeys.engine import Engine, Person, Source, running, until
 
 TODAY = datetime.now(UTC)
@@ -89,6 +90,14 @@ def test_a_month_goes_from_its_clicks_to_its_close(engine: Engine) -> None:
     assert batch["count"] == 3
     assert machine.get(f"/api/v1/conversions/{held}")["state"] == "rejected"
     assert engine.command("audit", "verify")["holds"] is True
+    token = str(machine.session.headers["Authorization"]).removeprefix("Bearer ")
+    _nothing_secret_was_logged(engine, source.secret, token, PASSWORD, "sig=", "19.75", "DE89370400440532013000")
+
+
+def _nothing_secret_was_logged(engine: Engine, *canaries: str) -> None:
+    logs = "".join(log.read_text() for log in engine.folder.glob("*.log"))
+    assert "/postback/src_" in logs
+    assert [canary for canary in canaries if canary in logs] == []
 
 
 def _partners_and_clicks(machine: Person, url: str) -> tuple[Source, list[str], list[dict[str, str]]]:
