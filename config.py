@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from schwifty import BIC, IBAN
-from schwifty.exceptions import SchwiftyException
+from core.bank_accounts import bic_fault, iban_fault
 
 KEY_BYTES = 32
 SECRET_KEY_LENGTH_MIN = 32
@@ -121,8 +120,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         var_dir=var_dir,
         web_processes=read.number("WEB_PROCESSES", 2, lowest=1, highest=64),
         company_name=read.text("COMPANY_NAME", "", kept_in=var_dir) or None,
-        company_iban=read.checked("COMPANY_IBAN", read.text("COMPANY_IBAN", "", kept_in=var_dir), _iban_fault) or None,
-        company_bic=read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=var_dir), _bic_fault) or None,
+        company_iban=read.checked("COMPANY_IBAN", read.text("COMPANY_IBAN", "", kept_in=var_dir), iban_fault) or None,
+        company_bic=read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=var_dir), bic_fault) or None,
     )
     if (settings.company_name is None) is not (settings.company_iban is None):
         read.faults.append("COMPANY_NAME and COMPANY_IBAN go together: payment files name both")
@@ -178,20 +177,3 @@ def _key_fault(text: str) -> str | None:
     except (binascii.Error, ValueError):
         return f"must be base64 of {KEY_BYTES} bytes"
     return None if length == KEY_BYTES else f"must be base64 of {KEY_BYTES} bytes, not {length}"
-
-
-def _iban_fault(text: str) -> str | None:
-    try:
-        IBAN(text)
-    except SchwiftyException as error:
-        # The kind of fault alone: the library's own text quotes the account number.
-        return f"is no IBAN ({type(error).__name__})"
-    return None
-
-
-def _bic_fault(text: str) -> str | None:
-    try:
-        BIC(text)
-    except SchwiftyException as error:
-        return f"is no BIC ({type(error).__name__})"
-    return None

@@ -12,7 +12,8 @@ from core import audit, doorbell
 from core.actors import Actor
 from core.audit import Act
 from core.database import insert_new
-from core.errors import Conflict, Forbidden, NotFound, Problem
+from core.errors import Conflict, Forbidden, Problem
+from core.rows import locked
 from core.runtime import Runtime
 
 IN_WORDS = {
@@ -42,7 +43,8 @@ def decide(
 
     Raise NotFound for a request there is not.
     """
-    request = locked(session, request_id)
+    # Behind the lock its steps and decisions are as they are now, too.
+    request = locked(session, ApprovalRequest, request_id)
     word = Word(actor.id, actor.roles, decision.verdict, decision.version, decision.content_hash)
     outcome = deciding.after(requests.snapshot(request), word)
     if isinstance(outcome, Refused):
@@ -74,15 +76,6 @@ def problem(refused: Refused) -> Problem:
     slug = refused.reason.value.replace("_", "-")
     kind = Forbidden if refused.reason in {Refusal.BARRED, Refusal.NOT_AN_APPROVER} else Conflict
     return kind(IN_WORDS[refused.reason], slug=slug)
-
-
-def locked(session: Session, request_id: str) -> ApprovalRequest:
-    """Return the request, held until the transaction ends, with its steps and decisions as they are behind the lock."""
-    request = session.get(ApprovalRequest, request_id, with_for_update=True, populate_existing=True)
-    if request is None:
-        message = f"there is no approval request {request_id}"
-        raise NotFound(message)
-    return request
 
 
 def _insert(

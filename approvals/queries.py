@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session, selectinload
 from approvals import deciding, requests, routing
 from approvals.deciding import RequestState, StepState
 from approvals.models import ApprovalDecision, ApprovalRequest, ApprovalStep
-from core.errors import NotFound
 from core.http.paging import Page, page
 from core.money import Money
+from core.rows import existing
 from partners.affiliates import masked
 
 
@@ -98,11 +98,7 @@ def listed(
 
 def one(session: Session, request_id: str) -> RequestView:
     """Return the request; raise NotFound when there is none."""
-    request = session.get(ApprovalRequest, request_id)
-    if request is None:
-        message = f"there is no approval request {request_id}"
-        raise NotFound(message)
-    return view(request)
+    return view(existing(session, ApprovalRequest, request_id))
 
 
 def sums_waiting_for(session: Session, staff_id: str) -> list[tuple[int, Money]]:

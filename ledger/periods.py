@@ -4,7 +4,7 @@ import re
 from calendar import monthrange
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -43,6 +43,13 @@ def bounds(period: str) -> tuple[date, date]:
         raise Invalid.of(Fault("period", "takes a month, such as 2026-10"))
     year, month = int(period[:4]), int(period[5:])
     return date(year, month, 1), date(year, month, monthrange(year, month)[1])
+
+
+def moments(period: str) -> tuple[datetime, datetime]:
+    """Return the first moment of `period` and the first one after it, in UTC."""
+    first, last = bounds(period)
+    start = datetime.combine(first, time(), UTC)
+    return start, datetime.combine(last, time(), UTC) + timedelta(days=1)
 
 
 def is_closed(session: Session, period: str) -> bool:

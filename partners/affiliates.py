@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from schwifty import BIC, IBAN
-from schwifty.exceptions import SchwiftyException
 from sqlalchemy.orm import Session
 
-from core import audit, money
+from core import audit, bank_accounts, money
 from core.actors import Actor
 from core.audit import Act
 from core.errors import Fault, Invalid
 from core.money import MoneyError
+from core.rows import locked
 from core.runtime import Runtime
-from partners.changes import Change, differences, locked
+from partners.changes import Change, differences
 from partners.models import Affiliate
 
 STATUSES = ("new", "trusted", "suspended")
@@ -115,18 +115,11 @@ def _checked(minimum_payout: str, currency: str, payee: Payee | None) -> tuple[i
 
 def _checked_payee(payee: Payee, found: list[Fault]) -> Payee:
     """Return `payee` with IBAN and BIC in their compact form; add what is wrong to `found`."""
-    iban, bic = payee.iban, payee.bic
-    # The reason is the kind of fault alone: the library's own text quotes the account number.
-    try:
-        iban = IBAN(payee.iban).compact
-    except SchwiftyException as error:
-        found.append(Fault("payee.iban", f"is no IBAN ({type(error).__name__})"))
-    if payee.bic is not None:
-        try:
-            bic = BIC(payee.bic).compact
-        except SchwiftyException as error:
-            found.append(Fault("payee.bic", f"is no BIC ({type(error).__name__})"))
-    return Payee(payee.name, iban, bic)
+    faults = bank_accounts.faults(payee.iban, payee.bic, "payee")
+    if faults:
+        found += faults
+        return payee
+    return Payee(payee.name, IBAN(payee.iban).compact, BIC(payee.bic).compact if payee.bic is not None else None)
 
 
 def _set_payee(affiliate: Affiliate, payee: Payee | None) -> None:

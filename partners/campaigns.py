@@ -10,9 +10,10 @@ from core import audit
 from core.actors import Actor
 from core.audit import Act
 from core.errors import Fault, Invalid
+from core.rows import locked
 from core.runtime import Runtime
 from partners import placeholders, terms
-from partners.changes import Change, differences, locked
+from partners.changes import Change, differences
 from partners.models import Campaign
 from partners.terms import NewTerms
 

@@ -2,14 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-from sqlalchemy.orm import Session
-
-from core.errors import Conflict, NotFound
-from partners.models import Affiliate, Campaign, Source
-
-RowT = TypeVar("RowT", Source, Affiliate, Campaign)
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,30 +11,6 @@ class Change:
 
     version: int
     values: Mapping[str, Any]
-
-
-def locked(session: Session, table: type[RowT], row_id: str, *, version: int | None = None) -> RowT:
-    """Return the row, locked to the end of the transaction.
-
-    Raise NotFound when there is none, Conflict when it has moved on from `version`.
-    """
-    row = session.get(table, row_id, with_for_update=True)
-    if row is None:
-        message = f"there is no {table.__name__.lower()} {row_id}"
-        raise NotFound(message)
-    if version is not None and row.version != version:
-        message = f"{row_id} is at version {row.version} by now, not at {version}: look again"
-        raise Conflict(message, slug="version-moved-on")
-    return row
-
-
-def existing(session: Session, table: type[RowT], row_id: str) -> RowT:
-    """Return the row; raise NotFound when there is none."""
-    row = session.get(table, row_id)
-    if row is None:
-        message = f"there is no {table.__name__.lower()} {row_id}"
-        raise NotFound(message)
-    return row
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,11 +7,12 @@ from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import PageQuery, PageQuerySchema, listing
+from core.rows import existing
 from core.runtime import installed
 from partners import affiliates, campaigns, secrets, sources
 from partners.affiliates import NewAffiliate
 from partners.campaigns import NewCampaign
-from partners.changes import Change, existing
+from partners.changes import Change
 from partners.models import Affiliate, Campaign, Source
 from partners.schemas import (
     AffiliateChangeSchema,
@@ -53,10 +54,9 @@ _WRITES_CAMPAIGNS = actors("admin", "affiliate_manager", scope="campaigns:write"
     blueprint, "POST", "/sources", door=_WRITES_SOURCES, body=NewSourceSchema, answers=CreatedSourceSchema,
     status=201, creates=True,
 )  # fmt: skip
-def create_source(session: Session, body: NewSource) -> tuple[tuple[Source, NewSecret], int]:
+def create_source(session: Session, body: NewSource) -> tuple[Source, NewSecret]:
     """Add a source. Its secret is in this answer and in no other."""
-    # The status said again: of a pair the endpoint takes the second part for it.
-    return sources.create(installed(), session, body, actor=current_actor()), 201
+    return sources.create(installed(), session, body, actor=current_actor())
 
 
 @endpoint(

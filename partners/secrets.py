@@ -13,8 +13,8 @@ from core.actors import Actor
 from core.audit import Act
 from core.encryption import EncryptionKeyError
 from core.errors import Conflict, NotFound
+from core.rows import locked
 from core.runtime import Runtime
-from partners.changes import locked
 from partners.models import Source, SourceSecret
 
 SECRET_BYTES = 32

@@ -13,9 +13,10 @@ from core.actors import Actor
 from core.audit import Act
 from core.database import lock
 from core.errors import Conflict, Fault, Invalid
+from core.rows import locked
 from core.runtime import Runtime
 from partners import allowlist, secrets
-from partners.changes import Change, differences, locked
+from partners.changes import Change, differences
 from partners.models import Source
 from partners.secrets import NewSecret
 

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from core import money
-from core.errors import Fault, Invalid, NotFound
+from core.errors import Fault, Invalid
 from core.money import MoneyError
 from partners.models import Campaign, CampaignTerms
 
@@ -71,17 +68,6 @@ def added(campaign: Campaign, new: NewTerms, *, now: datetime) -> CampaignTerms:
     )
     campaign.terms.append(terms)
     return terms
-
-
-def terms_at(session: Session, campaign_id: str, when: datetime) -> CampaignTerms:
-    """Return the campaign's terms for a conversion at `when`; raise NotFound for a campaign there is not."""
-    versions = session.scalars(
-        sa.select(CampaignTerms).where(CampaignTerms.campaign_id == campaign_id).order_by(CampaignTerms.version)
-    ).all()
-    if not versions:
-        message = f"there is no campaign {campaign_id}"
-        raise NotFound(message)
-    return in_force(versions, when)
 
 
 def in_force(versions: Sequence[CampaignTerms], when: datetime) -> CampaignTerms:

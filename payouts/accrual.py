@@ -24,10 +24,12 @@ from payouts import categories, pricing
 from payouts.categories import Chosen
 from payouts.models import Accrual, CategoryRuleset
 from payouts.pricing import PayoutMeans, Priced, Terms, TermsKind, Told, Unpriceable
-from postback.models import Conversion, ConversionEvent
+from postback import events
+from postback.event_rules import EventKind, HoldReason, State
+from postback.events import Event
+from postback.models import Conversion
 
 ACTOR: Actor = system("stage:accrual")
-HELD_UNPRICEABLE = "unpriceable"
 _KIND = "accrue"
 # What the column `unrounded` keeps of a figure that may have more decimals; the amount was rounded from all of them.
 _KEPT = Decimal("0.00000001")
@@ -54,35 +56,32 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     conversions = session.scalars(
         claim(
             sa.select(Conversion)
-            .where(Conversion.state == "recorded", Conversion.hold_reason.is_(None))
+            .where(Conversion.state == State.RECORDED, Conversion.hold_reason.is_(None))
             .order_by(Conversion.id)
             .limit(limit)
         )
     ).all()
     if not conversions:
         return 0
-    today = runtime.clock().date()
+    now = runtime.clock()
+    today = now.date()
     known = _known(session, conversions, today)
-    next_seq = _next_seqs(session, conversions)
-    rows, postings, events = [], {}, []
+    rows, postings, happened = [], {}, []
     for conversion in conversions:
         terms = campaign_terms.in_force(known.terms[_given(conversion.campaign_id)], conversion.occurred_at)
         priced = pricing.price(_terms(terms), _told(conversion, known))
         if isinstance(priced, Unpriceable):
-            conversion.hold_reason = HELD_UNPRICEABLE
-            kind, reason, details = "unpriceable", str(priced), {"terms": terms.as_facts}
+            conversion.hold_reason = HoldReason.UNPRICEABLE
+            event = Event(EventKind.UNPRICEABLE, ACTOR, now, reason=str(priced), details={"terms": terms.as_facts})
         else:
             row = _row(runtime, conversion, terms, priced, known)
             rows.append(row)
             postings[row["id"]] = _postings(conversion, row, known)
-            conversion.state = "accrued"
-            kind, reason, details = "accrued", None, {"accrual_id": row["id"]}
-        conversion.version += 1
-        events.append(
-            _event(runtime, conversion, seq=next_seq[conversion.id], kind=kind, reason=reason, details=details)
-        )
+            conversion.state = State.ACCRUED
+            event = Event(EventKind.ACCRUED, ACTOR, now, details={"accrual_id": row["id"]})
+        happened.append((conversion, event))
     new = insert_new(session, Accrual, rows, key=["conversion_id", "kind", "seq"])
-    session.add_all(events)
+    events.append_each(session, happened)
     # For new ones alone: of a conversion accrued before, the journal knows that accrual and not this one's id.
     journal.post(runtime, session, [entry for row in new for entry in postings[row.id]], today=today)
     return len(conversions)
@@ -110,17 +109,6 @@ def _known(session: Session, conversions: Sequence[Conversion], today: date) -> 
         ruleset_version=ruleset.version,
         choose=categories.chooser(ruleset.rules),
     )
-
-
-def _next_seqs(session: Session, conversions: Sequence[Conversion]) -> dict[str, int]:
-    ids = [conversion.id for conversion in conversions]
-    statement = (
-        sa.select(ConversionEvent.conversion_id, sa.func.max(ConversionEvent.seq))
-        .where(ConversionEvent.conversion_id.in_(ids))
-        .group_by(ConversionEvent.conversion_id)
-    )
-    last = {conversion_id: int(seq) for conversion_id, seq in session.execute(statement)}
-    return {conversion_id: last.get(conversion_id, 0) + 1 for conversion_id in ids}
 
 
 def _terms(terms: CampaignTerms) -> Terms:
@@ -193,21 +181,6 @@ def _postings(conversion: Conversion, row: Mapping[str, Any], known: _Known) -> 
         money = Money(told.payout_minor, told.currency)
         made.append(posting.revenue(conversion_id=conversion.id, money=money, occurred_on=row["occurred_on"]))
     return made
-
-
-def _event(
-    runtime: Runtime, conversion: Conversion, *, seq: int, kind: str, reason: str | None, details: dict[str, Any]
-) -> ConversionEvent:
-    return ConversionEvent(
-        conversion_id=conversion.id,
-        seq=seq,
-        kind=kind,
-        at=runtime.clock(),
-        actor_kind=ACTOR.kind,
-        actor_id=ACTOR.id,
-        reason=reason,
-        details=details,
-    )
 
 
 def _given(value: str | None) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import audit, doorbell
+from core import audit, doorbell, rows
 from core.actors import Actor
 from core.audit import Act
 from core.database import claim
-from core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from core.errors import Conflict, Fault, Forbidden, Invalid
 from core.money import Money
 from core.runtime import Runtime
 from ledger import journal, posting
@@ -130,11 +130,7 @@ def cancel(runtime: Runtime, session: Session, batch_id: str, *, version: int, a
 
 def by_id(session: Session, batch_id: str) -> Batch:
     """Return a batch; raise NotFound when there is none."""
-    batch = session.get(Batch, batch_id)
-    if batch is None:
-        message = f"there is no batch {batch_id}"
-        raise NotFound(message)
-    return batch
+    return rows.existing(session, Batch, batch_id)
 
 
 def total(batch: Batch) -> Money:
@@ -243,13 +239,7 @@ def _move(session: Session, payouts: Iterable[Payout], before: PayoutState, afte
 
 
 def _building(session: Session, batch_id: str, version: int) -> Batch:
-    batch = session.get(Batch, batch_id, with_for_update=True, populate_existing=True)
-    if batch is None:
-        message = f"there is no batch {batch_id}"
-        raise NotFound(message)
-    if batch.version != version:
-        message = f"{batch_id} is at version {batch.version} by now: look again before you act"
-        raise Conflict(message, slug="version-moved-on")
+    batch = rows.locked(session, Batch, batch_id, version=version)
     if batch.state != BatchState.BUILDING:
         message = f"{batch_id} is {batch.state}: only a batch that is building can be released or cancelled"
         raise Conflict(message)

@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.errors import NotFound
+from core import rows
+from core.http.paging import narrowed
 from core.http.wire import money_dict
 from core.money import Money
 from partners.affiliates import masked
@@ -17,13 +18,12 @@ from payouts.states import PayoutState
 
 def accruals(query: AccrualQuery) -> sa.Select[Accrual]:
     """Return the query of the accruals asked for."""
-    statement = sa.select(Accrual)
-    if query.affiliate_id is not None:
-        statement = statement.where(Accrual.affiliate_id == query.affiliate_id)
-    if query.period is not None:
-        statement = statement.where(Accrual.period == query.period)
-    if query.conversion_id is not None:
-        statement = statement.where(Accrual.conversion_id == query.conversion_id)
+    wanted = (
+        (Accrual.affiliate_id, query.affiliate_id),
+        (Accrual.period, query.period),
+        (Accrual.conversion_id, query.conversion_id),
+    )
+    statement = narrowed(sa.select(Accrual), wanted)
     if query.state is not None:
         settled = sa.exists().where(Payout.id == Accrual.payout_id, Payout.state == PayoutState.SETTLED)
         statement = statement.where(settled if query.state == "paid" else ~settled)
@@ -32,14 +32,12 @@ def accruals(query: AccrualQuery) -> sa.Select[Accrual]:
 
 def payouts(query: PayoutQuery) -> sa.Select[Payout]:
     """Return the query of the payouts asked for."""
-    statement = sa.select(Payout)
-    if query.state is not None:
-        statement = statement.where(Payout.state == query.state)
-    if query.affiliate_id is not None:
-        statement = statement.where(Payout.affiliate_id == query.affiliate_id)
-    if query.period is not None:
-        statement = statement.where(Payout.period == query.period)
-    return statement
+    wanted = (
+        (Payout.state, query.state),
+        (Payout.affiliate_id, query.affiliate_id),
+        (Payout.period, query.period),
+    )
+    return narrowed(sa.select(Payout), wanted)
 
 
 def accrual_shown(accrual: Accrual) -> Mapping[str, Any]:
@@ -63,10 +61,7 @@ def payout_shown(payout: Payout) -> Mapping[str, Any]:
 
 def payout_detail(session: Session, payout_id: str) -> Mapping[str, Any]:
     """Return a payout with what it is made of; raise NotFound when there is none."""
-    payout = session.get(Payout, payout_id)
-    if payout is None:
-        message = f"there is no payout {payout_id}"
-        raise NotFound(message)
+    payout = rows.existing(session, Payout, payout_id)
     accrual_ids = session.scalars(sa.select(Accrual.id).where(Accrual.payout_id == payout_id).order_by(Accrual.id))
     batch_ids = session.scalars(
         sa.select(BatchItem.batch_id).where(BatchItem.payout_id == payout_id).order_by(BatchItem.batch_id)

@@ -20,6 +20,7 @@ class HoldReason(StrEnum):
     LATE = "late"
     CONFLICT = "conflict"
     OUTSIDE_WINDOW = "outside_window"
+    UNPRICEABLE = "unpriceable"
 
 
 class EventKind(StrEnum):
@@ -30,6 +31,8 @@ class EventKind(StrEnum):
     CONFLICTED = "conflicted"
     APPROVED = "approved"
     REJECTED = "rejected"
+    ACCRUED = "accrued"
+    UNPRICEABLE = "unpriceable"
 
 
 class Act(StrEnum):

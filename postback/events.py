@@ -1,6 +1,6 @@
 """What happens to a conversion after it was recorded: its numbered, append-only events, and what people decide."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import audit, doorbell
+from core import audit, doorbell, rows
 from core.actors import Actor
 from core.audit import Act as AuditedAct
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.runtime import Runtime
 from postback import event_rules
 from postback.event_rules import Act, EventKind, NotAllowed, State
@@ -56,11 +56,21 @@ def row(conversion_id: str, seq: int, event: Event) -> dict[str, Any]:
 
 def append(session: Session, conversion: Conversion, event: Event) -> None:
     """Add the next event of `conversion`, whose row this transaction holds locked: its number is taken from there."""
-    last = session.scalar(
-        sa.select(sa.func.max(ConversionEvent.seq)).where(ConversionEvent.conversion_id == conversion.id)
+    append_each(session, [(conversion, event)])
+
+
+def append_each(session: Session, happened: Sequence[tuple[Conversion, Event]]) -> None:
+    """Add one event to each of several conversions, as `append` does; no conversion may be among them twice."""
+    ids = [conversion.id for conversion, _ in happened]
+    statement = (
+        sa.select(ConversionEvent.conversion_id, sa.func.max(ConversionEvent.seq))
+        .where(ConversionEvent.conversion_id.in_(ids))
+        .group_by(ConversionEvent.conversion_id)
     )
-    session.add(ConversionEvent(**row(conversion.id, (last or 0) + 1, event)))
-    conversion.version += 1
+    last = {conversion_id: int(seq) for conversion_id, seq in session.execute(statement)}
+    for conversion, event in happened:
+        session.add(ConversionEvent(**row(conversion.id, last.get(conversion.id, 0) + 1, event)))
+        conversion.version += 1
 
 
 def decide(runtime: Runtime, session: Session, conversion_id: str, decision: Decision, *, actor: Actor) -> Conversion:
@@ -68,13 +78,7 @@ def decide(runtime: Runtime, session: Session, conversion_id: str, decision: Dec
 
     Raise NotFound, or Conflict when it has moved on from the version or its state does not allow the act.
     """
-    conversion = session.get(Conversion, conversion_id, with_for_update=True, populate_existing=True)
-    if conversion is None:
-        message = f"there is no conversion {conversion_id}"
-        raise NotFound(message)
-    if conversion.version != decision.version:
-        message = f"{conversion_id} is at version {conversion.version} by now: look again before you decide"
-        raise Conflict(message, slug="version-moved-on")
+    conversion = rows.locked(session, Conversion, conversion_id, version=decision.version)
     act = Act(decision.kind)
     change = event_rules.after(State(conversion.state), act, is_held=conversion.hold_reason is not None)
     if isinstance(change, NotAllowed):

@@ -31,7 +31,7 @@ def run_batch(runtime: Runtime, session: Session, *, limit: int = BATCH_ROWS_MAX
     found = list(session.scalars(claim(waiting)))
     known = clicks.by_click_ids(session, [conversion.claimed_click_id for conversion in found])
     windows = attribution_windows(session, {click.campaign_id for click in known.values()})
-    now = runtime.clock()
+    now, happened = runtime.clock(), []
     for conversion in found:
         click = known[conversion.claimed_click_id]
         conversion.click_id = click.id
@@ -44,7 +44,8 @@ def run_batch(runtime: Runtime, session: Session, *, limit: int = BATCH_ROWS_MAX
         ):
             conversion.hold_reason = HoldReason.OUTSIDE_WINDOW.value
         details = {"click_id": click.id, **events.standing(conversion)}
-        events.append(session, conversion, Event(EventKind.MATCHED, system(STAGE), now, details=details))
+        happened.append((conversion, Event(EventKind.MATCHED, system(STAGE), now, details=details)))
     if found:
+        events.append_each(session, happened)
         doorbell.after_commit(session, "accrual")
     return len(found)

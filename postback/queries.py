@@ -1,10 +1,11 @@
 """Reads of receipts and conversions."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 
+from core.http.paging import narrowed
 from core.http.wire import PageQuery
 from ledger import periods
 from postback.models import Conversion, Receipt
@@ -36,15 +37,13 @@ class ConversionQuery(PageQuery):
 
 def receipts(query: ReceiptQuery) -> sa.Select[Receipt]:
     """Return the statement for the receipts `query` asks for."""
-    statement = sa.select(Receipt)
-    for column, wanted in (
+    wanted = (
         (Receipt.source_id, query.source_id),
         (Receipt.verdict, query.verdict),
         (Receipt.reason, query.reason),
         (Receipt.outcome, query.outcome),
-    ):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
+    )
+    statement = narrowed(sa.select(Receipt), wanted)
     if query.since is not None:
         statement = statement.where(Receipt.received_at >= query.since)
     if query.until is not None:
@@ -54,21 +53,17 @@ def receipts(query: ReceiptQuery) -> sa.Select[Receipt]:
 
 def conversions(query: ConversionQuery) -> sa.Select[Conversion]:
     """Return the statement for the conversions `query` asks for."""
-    statement = sa.select(Conversion)
-    for column, wanted in (
+    wanted = (
         (Conversion.state, query.state),
         (Conversion.source_id, query.source_id),
         (Conversion.affiliate_id, query.affiliate_id),
         (Conversion.transaction_id, query.transaction_id),
-    ):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
+    )
+    statement = narrowed(sa.select(Conversion), wanted)
     if query.held is not None:
         is_held = Conversion.hold_reason.is_not(None)
         statement = statement.where(is_held if query.held else sa.not_(is_held))
     if query.period is not None:
-        first, last = periods.bounds(query.period)
-        beginning = datetime.combine(first, time(), UTC)
-        end = datetime.combine(last, time(), UTC) + timedelta(days=1)
+        beginning, end = periods.moments(query.period)
         statement = statement.where(Conversion.occurred_at >= beginning, Conversion.occurred_at < end)
     return statement

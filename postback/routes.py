@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import MethodNotAllowed
 
 from access.roles import EVERYONE, Role
-from core.errors import NotFound
 from core.http.doors import SIGNED, actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import listing
+from core.rows import existing
 from core.runtime import installed
 from partners.models import Source
 from postback import events, example, intake, queries
@@ -109,10 +109,7 @@ def list_receipts(session: Session, query: ReceiptQuery) -> Page[Receipt]:
 )  # fmt: skip
 def get_receipt(session: Session, receipt_id: str) -> dict[str, Any]:
     """Answer one receipt; the raw request in it is for people with the role admin, finance or auditor."""
-    receipt = session.get(Receipt, receipt_id)
-    if receipt is None:
-        message = f"there is no receipt {receipt_id}"
-        raise NotFound(message)
+    receipt = existing(session, Receipt, receipt_id)
     actor = current_actor()
     raw = None
     if actor.is_person and actor.roles & MAY_SEE_RAW:
@@ -149,8 +146,4 @@ def decide(session: Session, conversion_id: str, body: Decision) -> Conversion:
 )  # fmt: skip
 def get_example(session: Session, source_id: str) -> Example:
     """Answer a signed, ready curl command, and the URL to paste into the network's dashboard."""
-    source = session.get(Source, source_id)
-    if source is None:
-        message = f"there is no source {source_id}"
-        raise NotFound(message)
-    return example.build(installed(), source)
+    return example.build(installed(), existing(session, Source, source_id))

@@ -18,7 +18,6 @@ from reports.continuity import Span, gaps
 from reports.matching import DiscrepancyState, Leg
 from reports.models import BankLine, Discrepancy, NetworkLine, Reconciliation, Statement
 from reports.network_leg import REJECTED
-from reports.passes import month
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _last_runs(session: Session, period: str) -> tuple[dict[str, datetime], date
 
 def _last_changes(session: Session, period: str) -> dict[str, datetime]:
     """Return, per source, when the last thing came in that a run of the month compares."""
-    start, end = month(period)
+    start, end = periods.moments(period)
     is_ours = sa.and_(Conversion.occurred_at >= start, Conversion.occurred_at < end)
     recorded = sa.select(Conversion.source_id, Conversion.recorded_at.label("at")).where(is_ours)
     rejected = (
@@ -124,7 +123,7 @@ def _bank_gaps(session: Session, period: str) -> list[str]:
 
 def _payout_run_missing(session: Session, period: str) -> list[str]:
     """Like the networks' runs; a month without a payment and without a bank line needs none."""
-    start, end = month(period)
+    start, end = periods.moments(period)
     first, last = periods.bounds(period)
     sent_at = session.scalar(
         sa.select(sa.func.max(Batch.released_at))
@@ -161,7 +160,7 @@ def _open_discrepancies(session: Session, period: str) -> list[str]:
 
 
 def _unaccrued(session: Session, period: str) -> list[str]:
-    start, end = month(period)
+    start, end = periods.moments(period)
     number = session.scalar(
         sa.select(sa.func.count(Conversion.id)).where(
             Conversion.occurred_at >= start,
@@ -217,7 +216,7 @@ def _waiting_payouts(session: Session, period: str) -> list[str]:
 
 
 def _converting(period: str) -> sa.Select[str]:
-    start, end = month(period)
+    start, end = periods.moments(period)
     return sa.select(Conversion.source_id).where(
         Conversion.occurred_at >= start, Conversion.occurred_at < end, Conversion.state != REJECTED
     )

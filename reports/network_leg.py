@@ -6,10 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from ledger import periods
 from postback.models import Conversion
 from reports.matching import DiscrepancyClass, Found, Leg, Pass, class_of_line, class_of_pair
 from reports.models import Match, NetworkLine
-from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, month, streamed
+from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, streamed
 
 REJECTED = "rejected"  # the state of a conversion that we say did not happen
 
@@ -27,7 +28,7 @@ class NetworkLeg:
     def __init__(self, period: str, source_id: str | None) -> None:
         self.period = period
         self.source_id = source_id
-        start, end = month(period)
+        start, end = periods.moments(period)
         self._is_in_month = sa.and_(Conversion.occurred_at >= start, Conversion.occurred_at < end)
         kept = Conversion.state != REJECTED
         if source_id is not None:

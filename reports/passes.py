@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.database import Id, Minor
-from ledger import periods
 from reports.matching import Leg
 from reports.models import Match
 
@@ -40,13 +39,6 @@ class Counts:
     ours: int
     theirs: int
     matched: int
-
-
-def month(period: str) -> tuple[datetime, datetime]:
-    """Return the first moment of `period` and the first one after it, in UTC."""
-    first, last = periods.bounds(period)
-    start = datetime.combine(first, time(), UTC)
-    return start, datetime.combine(last, time(), UTC) + timedelta(days=1)
 
 
 @contextmanager

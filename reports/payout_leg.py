@@ -13,7 +13,7 @@ from payouts import settlement
 from payouts.models import Batch, BatchItem, Payout
 from reports.matching import DiscrepancyClass, Found, Leg, Pass, class_of_pair
 from reports.models import BankLine, Match
-from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, month, streamed
+from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, streamed
 
 SENT = ("live", "settled")  # of a released batch: these items' money has left, or is on its way
 _BEFORE_RELEASE = timedelta(days=1)
@@ -31,7 +31,7 @@ class PayoutLeg:
     def __init__(self, period: str) -> None:
         self.period = period
         self.source_id = None
-        start, end = month(period)
+        start, end = periods.moments(period)
         self._first, self._last = periods.bounds(period)
         is_sent_now = sa.and_(Batch.released_at >= start, Batch.released_at < end)
         self._items = (

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core import rows
 from core.csv_text import Cell
-from core.errors import NotFound
+from core.http.paging import narrowed
 from core.http.wire import PageQuery, money_dict
 from core.money import Money
 from partners.affiliates import masked
@@ -43,20 +44,13 @@ class DiscrepancyQuery(PageQuery):
 
 def reconciliation(session: Session, run_id: str) -> Reconciliation:
     """Return the run, or raise NotFound."""
-    found = session.get(Reconciliation, run_id)
-    if found is None:
-        message = f"there is no reconciliation {run_id}"
-        raise NotFound(message)
-    return found
+    return rows.existing(session, Reconciliation, run_id)
 
 
 def runs(query: RunQuery) -> sa.Select[Reconciliation]:
     """Return the statement for the runs `query` asks for."""
-    statement = sa.select(Reconciliation)
-    for column, wanted in ((Reconciliation.period, query.period), (Reconciliation.leg, query.leg)):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
-    return statement
+    wanted = ((Reconciliation.period, query.period), (Reconciliation.leg, query.leg))
+    return narrowed(sa.select(Reconciliation), wanted)
 
 
 def shown_run(run: Reconciliation) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import audit, doorbell
+from core import audit, doorbell, rows
 from core.actors import Actor
 from core.audit import Act
 from core.database import claim, insert_new, lock
-from core.errors import Conflict, Fault, Invalid, NotFound
+from core.errors import Conflict, Fault, Invalid
 from core.runtime import Runtime
 from ledger import periods
 from partners.models import Source
@@ -121,13 +121,7 @@ def resolve(
     """
     # Under the lock of the runs: one that is under way would overwrite what is said here.
     lock(session, LOCK)
-    found = session.get(Discrepancy, discrepancy_id, with_for_update=True, populate_existing=True)
-    if found is None:
-        message = f"there is no discrepancy {discrepancy_id}"
-        raise NotFound(message)
-    if found.version != version:
-        message = f"this discrepancy is at version {found.version} now, not {version}"
-        raise Conflict(message, slug="version-moved-on")
+    found = rows.locked(session, Discrepancy, discrepancy_id, version=version)
     _refuse_closed(session, found.period)
     if found.state == DiscrepancyState.GONE:
         message = "a later run no longer found this discrepancy: there is nothing to resolve"

@@ -10,13 +10,13 @@ from core import money
 from core.csv_text import Cell
 from core.http.wire import money_dict
 from core.money import Money
+from ledger import periods
 from ledger.models import JournalEntry, JournalLine
 from ledger.posting import PAYABLE, EntryKind
 from partners.models import Source
 from payouts.models import Accrual, Payout
 from postback.models import Conversion
 from reports.models import Discrepancy
-from reports.passes import month
 
 Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ def of_month(session: Session, period: str) -> dict[str, Any]:
 
 def conversions(session: Session, period: str) -> list[Row]:
     """Count the month's conversions by source, state and hold, with the payout the postbacks told."""
-    start, end = month(period)
+    start, end = periods.moments(period)
     key = [Conversion.source_id, Source.name, Conversion.state, Conversion.hold_reason, Conversion.currency]
     statement = (
         sa.select(*key, sa.func.count().label("number"), _sum(Conversion.payout_minor))

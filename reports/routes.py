@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 
 from access.roles import EVERYONE, Role
 from core import csv_text
-from core.errors import NotFound
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import listing
+from core.rows import existing
 from core.runtime import installed
 from ledger import periods
 from ledger.models import Period
@@ -169,10 +169,7 @@ def show_report(session: Session, period: str, query: FormatQuery) -> Any:
 @endpoint(blueprint, "GET", "/conversions/<conversion_id>", door=_SEES_CONVERSIONS, answers=CustodySchema)
 def show_conversion(session: Session, conversion_id: str) -> dict[str, Any]:
     """Show a conversion and its custody: from click and receipt to decision, batch, bank line and match."""
-    conversion = session.get(Conversion, conversion_id)
-    if conversion is None:
-        message = f"there is no conversion {conversion_id}"
-        raise NotFound(message)
+    conversion = existing(session, Conversion, conversion_id)
     steps = custody.of(session, conversion)
     shown = {name: getattr(conversion, name) for name in CustodySchema().fields if name != "custody"}
     return shown | {"custody": [step.as_dict for step in steps]}

@@ -10,8 +10,9 @@ from access.roles import EVERYONE, Role
 from core.errors import Fault, Invalid, NotFound
 from core.http.doors import OPEN, actors
 from core.http.endpoints import Blueprint, endpoint
-from core.http.paging import Page, page
+from core.http.paging import Page, narrowed, page
 from core.http.wire import listing
+from core.rows import existing
 from core.runtime import installed
 from partners.models import Affiliate, Campaign
 from tracking import clicks
@@ -53,25 +54,18 @@ def record_clicks(session: Session, body: NewClick | list[NewClick]) -> Click | 
 )  # fmt: skip
 def list_clicks(session: Session, query: ClickQuery) -> Page[Click]:
     """List clicks, newest first."""
-    statement = sa.select(Click)
-    for column, wanted in (
+    wanted = (
         (Click.campaign_id, query.campaign_id),
         (Click.affiliate_id, query.affiliate_id),
         (Click.click_id, query.click_id),
-    ):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
-    return page(session, statement, Click.id, limit=query.limit, after=query.after)
+    )
+    return page(session, narrowed(sa.select(Click), wanted), Click.id, limit=query.limit, after=query.after)
 
 
 @endpoint(blueprint, "GET", "/api/v1/clicks/<click_row_id>", door=_READS, answers=ClickSchema)
 def show_click(session: Session, click_row_id: str) -> Click:
     """Show a click by its id."""
-    click = session.get(Click, click_row_id)
-    if click is None:
-        message = f"there is no click {click_row_id}"
-        raise NotFound(message)
-    return click
+    return existing(session, Click, click_row_id)
 
 
 @endpoint(

@@ -49,7 +49,7 @@ def endpoint(
 
     The view is called with `session` (unless `transaction` is False), the loaded `body` or `multipart` as `body`, the
     loaded `query` as `query`, and the path's parts by name. GET gets a session that only reads. What it returns is
-    written with `answers`; a flask Response goes out as it is, a `(value, status)` pair says another status.
+    written with `answers`; a flask Response goes out as it is.
     With `creates` an Idempotency-Key is honoured, in the same commit as the act itself.
     """
 
@@ -136,8 +136,7 @@ def _once(session: Session, key: str, answer: Callable[[], flask.Response]) -> f
 def _response(result: Any, answers: type[ma.Schema] | None, status: int) -> flask.Response:
     if isinstance(result, flask.Response):
         return result
-    value, code = result if isinstance(result, tuple) else (result, status)
-    if answers is None and value is None:
-        return flask.Response(status=code)
-    written = answers().dump(value) if answers is not None else value
-    return flask.Response(json.dumps(written), code, mimetype="application/json")
+    if answers is None and result is None:
+        return flask.Response(status=status)
+    written = answers().dump(result) if answers is not None else result
+    return flask.Response(json.dumps(written), status, mimetype="application/json")

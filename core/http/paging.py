@@ -1,5 +1,6 @@
 """Cursor lists: newest first, by an id or a number whose order is the order of time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,13 @@ class Page(Generic[ItemT]):
 
     items: list[ItemT]
     next: str | None
+
+
+def narrowed(
+    statement: sa.Select[ItemT], wanted: Iterable[tuple[InstrumentedAttribute[Any], object]]
+) -> sa.Select[ItemT]:
+    """Return `statement` for the rows whose columns have the values that a list's query names; None names none."""
+    return statement.where(*(column == value for column, value in wanted if value is not None))
 
 
 def page(

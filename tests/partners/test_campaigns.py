@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import NotFound
+from core.rows import existing
 from core.runtime import Runtime
-from partners.models import CampaignTerms
-from partners.terms import in_force, terms_at
+from partners.models import Campaign, CampaignTerms
+from partners.terms import in_force
 from tests.conftest import START, Caller, TestClock
 
 SPRING = {
@@ -103,11 +104,12 @@ def test_new_terms_become_a_new_version_and_conversions_before_their_start_keep_
     assert changed.json["terms"]["percent"] == "10"
     assert [terms["percent"] for terms in changed.json["terms_versions"]] == ["10", "20"]
     with runtime.reading() as session:
-        assert terms_at(session, campaign_id, start).percent == Decimal(20)
-        assert terms_at(session, campaign_id, start - timedelta(microseconds=1)).percent == Decimal(10)
-        assert terms_at(session, campaign_id, START - timedelta(days=365)).percent == Decimal(10)
+        versions = existing(session, Campaign, campaign_id).terms
+        assert in_force(versions, start).percent == Decimal(20)
+        assert in_force(versions, start - timedelta(microseconds=1)).percent == Decimal(10)
+        assert in_force(versions, START - timedelta(days=365)).percent == Decimal(10)
         with pytest.raises(NotFound):
-            terms_at(session, "cmp_none", start)
+            existing(session, Campaign, "cmp_none")
 
 
 def test_a_change_on_an_older_version_is_refused(machine: Caller) -> None:

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import EVERYONE
-from core.errors import Fault, NotFound
+from core.errors import Fault
 from core.http.doors import actors
 from core.http.paging import Page
 from core.http.paging import page as page_of
 from core.money import Money
+from core.rows import existing
 from partners.models import Affiliate, Campaign, Source
 from payouts.models import Accrual, Payout
 from payouts.states import PayoutState
@@ -87,10 +88,7 @@ def conversions(session: Session) -> str | tuple[str, int]:
 @page(blueprint, "GET", "/conversions/<conversion_id>", door=READERS)
 def conversion(session: Session, conversion_id: str) -> str:
     """Show the custody of one conversion, in time order."""
-    found = session.get(Conversion, conversion_id)
-    if found is None:
-        message = f"there is no conversion {conversion_id}"
-        raise NotFound(message)
+    found = existing(session, Conversion, conversion_id)
     steps = custody.of(session, found)
     accruals = list(
         session.scalars(sa.select(Accrual).where(Accrual.conversion_id == conversion_id).order_by(Accrual.id))
