@@ -1,16 +1,22 @@
 """Two databases, one code: whatever differs between SQLite and PostgreSQL lives here and nowhere else."""
 
-from collections.abc import Mapping, Sequence
+import fcntl
+from collections import namedtuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
+
+from core import bulk
 
 SelectT = TypeVar("SelectT", bound=sa.Select[Any])
 
@@ -160,21 +166,49 @@ def is_postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
+@contextmanager
+def writers_turn(engine: sa.Engine) -> Iterator[None]:
+    """Stand in line for SQLite's one write lock, before the transaction that takes it; nothing on PostgreSQL.
+
+    SQLite's own waiting sleeps and looks again: of many writers some then wait for most of a second.
+    """
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    with Path(f"{engine.url.database}.turn").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def insert_new(
     session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]
-) -> list[sa.Row[Any]]:
+) -> list[Any]:
     """Insert those `rows` whose unique `key` columns are not taken yet; return the inserted ones' primary keys.
 
     The database decides, not a look beforehand: of two transactions with the same key one inserts, and the other
     waits for it and then finds the key taken.
     """
-    if not rows:
-        return []
-    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing(index_elements=list(key))
-    primary = sa.inspect(table).primary_key
-    # Without render_nulls the ORM splits the rows by which of their values are None, into as many statements.
-    return list(session.execute(statement.returning(*primary), list(rows), execution_options={"render_nulls": True}))
+    plain = table_of(table)
+    # Rows speak of attributes; a column whose name is a word of Python's is called otherwise there.
+    renamed = {name: column.columns[0].name for name, column in sa.inspect(table).column_attrs.items()}
+    if any(name != renamed[name] for name in (rows[0] if rows else ())):
+        rows = [{renamed[name]: value for name, value in row.items()} for row in rows]
+    primary = namedtuple("Primary", [column.name for column in plain.primary_key])  # type: ignore[misc]  # noqa: PYI024
+    return [primary(*values) for values in bulk.insert_new(session, plain, rows, key=tuple(key))]
+
+
+def table_of(model: type[Base]) -> sa.Table:
+    """Return the table of `model`."""
+    table = model.__table__
+    if not isinstance(table, sa.Table):
+        message = f"{model.__name__} is no table"
+        raise TypeError(message)
+    return table
+
+
+def is_worth_repeating(error: BaseException | None) -> bool:
+    """Say whether the database chose this transaction as the one to give way: the same again will do."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in {"40001", "40P01"}
 
 
 def claim(statement: SelectT) -> SelectT:

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis import Redis, RedisError
@@ -38,6 +39,52 @@ def taken_rings(session: Session) -> set[str]:
 def queue(redis: Redis) -> Queue:
     """Return the one queue of all stages."""
     return Queue(QUEUE, connection=redis, serializer=SERIALIZER)
+
+
+class Ringer:
+    """Rings from a thread of its own, a stage at most once an interval: the caller never waits for Redis.
+
+    A ring that dies with the process loses nothing: the periodic ring wakes every stage anyway.
+    """
+
+    def __init__(self, redis: Callable[[], Redis], *, interval_s: float = 0.25) -> None:
+        self._redis = redis
+        self._interval_s = interval_s
+        self._wanted: set[str] = set()
+        self._lock = threading.Lock()
+        self._asked = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+
+    def close(self) -> None:
+        """End the thread once it has rung for what was asked."""
+        self._ended.set()
+        self._asked.set()
+        if self._thread is not None:
+            self._thread.join(2)
+
+    def ring(self, stage: str) -> None:
+        """Ask for `stage` to be woken soon."""
+        with self._lock:
+            self._wanted.add(stage)
+            if self._thread is None:
+                # Not in __init__: a server forks after it has built its parts, and threads do not survive that.
+                self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
+                self._thread.start()
+        self._asked.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set() or self._wanted:
+            self._asked.wait()
+            self._asked.clear()
+            with self._lock:
+                wanted, self._wanted = self._wanted, set()
+            for stage in sorted(wanted):
+                try:
+                    ring(self._redis(), stage)
+                except Exception as error:  # noqa: BLE001 - whatever RQ makes of an emptied Redis, the next ring counts
+                    log.warning("doorbell silent", extra={"stage": stage, "error": type(error).__name__})
+            self._ended.wait(self._interval_s)
 
 
 def ring_again(redis: Redis) -> None:

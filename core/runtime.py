@@ -1,12 +1,13 @@
 """What a process carries: database, doorbell, clock, ids, keys. Built once at a door, taken from here everywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 from redis import Redis
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -46,10 +47,13 @@ class Runtime:
     secret_key: bytes
     public_url: str
     company: Company | None = None
+    receipt_retention: timedelta = timedelta(days=400)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:
         """Open the one transaction of a request, a job's batch or a command; commit at its end, then ring.
+
+        `ring` takes the names of the stages to wake, in place of ringing here and now.
 
         Only doors call this (routes, jobs, commands, the intake writer). Raises Unavailable when the database is
         away, its pool is empty for two seconds or it stays locked: nothing was stored then.
@@ -61,13 +65,18 @@ class Runtime:
                 audit.write_pending(session)
                 session.commit()
                 rings = doorbell.taken_rings(session)
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        except (DBAPIError, PoolTimeoutError) as error:
+            if not _is_outage(error):
+                raise
             raise _unavailable(error) from error
         finally:
             audit.forget_pending(session)
             doorbell.taken_rings(session)
         for stage in sorted(rings):
-            doorbell.ring(self.redis, stage)
+            if ring is None:
+                doorbell.ring(self.redis, stage)
+            else:
+                ring(stage)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -94,6 +103,14 @@ def installed() -> Runtime:
         message = "no runtime is installed: start through wsgi.py, worker.py or the command line"
         raise RuntimeError(message)
     return _installed
+
+
+def _is_outage(error: Exception) -> bool:
+    """Say whether the database, and not the statement, is what failed."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    # PostgreSQL turned read-only (25006, a standby or a full disk's safeguard) raises an InternalError.
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == "25006"
 
 
 def _unavailable(error: Exception) -> Unavailable:
