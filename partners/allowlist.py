@@ -21,7 +21,7 @@ def admits(cidrs: Sequence[str], peer: str) -> bool:
     if not cidrs:
         return True
     try:
-        address = _folded(ipaddress.ip_address(peer))
+        address = _address(peer)
     except ValueError:
         return False
     return any(address in network for network in _networks(tuple(cidrs)))
@@ -46,6 +46,11 @@ def _reason(cidr: str) -> str:
     except ValueError:
         return "is not a network, such as 192.0.2.0/24 or 2001:db8::/32"
     return f"has bits set behind its prefix; {meant} is the network it lies in"
+
+
+@lru_cache(maxsize=4096)
+def _address(peer: str) -> _Address:
+    return _folded(ipaddress.ip_address(peer))
 
 
 # Parsing costs more than the whole signature check, and a source's list is the same on every postback.

@@ -17,18 +17,29 @@ class Source(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(100), unique=True)
-    scheme: Mapped[str] = mapped_column(sa.String(16))  # pb1 | sw1
+    scheme: Mapped[str] = mapped_column(sa.String(16))  # pb1 | sw1 | stripe1 | body1 | token | preset
+    preset: Mapped[str | None] = mapped_column(sa.String(40))  # which one, where the scheme is preset
+    options: Mapped[dict[str, Any]] = mapped_column(Json, server_default="{}")  # what body1, stripe1 and token need
     allowlist: Mapped[list[str]] = mapped_column(Json)  # CIDRs; empty: every address
     stale: Mapped[str] = mapped_column(sa.String(8))  # hold | reject
     default_currency: Mapped[str | None] = mapped_column(sa.String(3))
     payout_means: Mapped[str] = mapped_column(sa.String(20))  # owed_to_affiliate | owed_to_us
     dedupe_by: Mapped[str] = mapped_column(sa.String(20))  # transaction_id | transaction_event | click_event
     parameters: Mapped[dict[str, str]] = mapped_column(Json)  # our name -> the network's name
+    status_words: Mapped[dict[str, str]] = mapped_column(Json, server_default="{}")  # the network's word -> its meaning
+    amount_unit: Mapped[str] = mapped_column(sa.String(8), server_default="major")  # major | minor
+    duplicates: Mapped[str] = mapped_column(sa.String(16), server_default="ignore")  # postback.content.Duplicates
+    reversal: Mapped[dict[str, str]] = mapped_column(Json, server_default='{"kind": "none"}')
+    answers: Mapped[str] = mapped_column(sa.String(16), server_default="json")  # json | ok | gif | empty | always_200
+    is_test: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())  # recorded, never paid
     rate_per_second: Mapped[int] = mapped_column(sa.Integer)
     rate_burst: Mapped[int] = mapped_column(sa.Integer)
     state: Mapped[str] = mapped_column(sa.String(8))  # active | paused | removed
     created_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
+    # Moves on with every change of this row or of a secret of it: what a process remembers of a source counts only
+    # while its revision does.
+    revision: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
 
     secrets: Mapped[list["SourceSecret"]] = relationship(order_by="SourceSecret.id", back_populates="source")
 
@@ -41,7 +52,7 @@ class SourceSecret(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     source_id: Mapped[str] = mapped_column(sa.ForeignKey("sources.id"), index=True)
     sealed_value: Mapped[bytes] = mapped_column(sa.LargeBinary)
-    key_format: Mapped[str] = mapped_column(sa.String(16))  # whsec: base64 of 32 bytes behind whsec_
+    key_format: Mapped[str] = mapped_column(sa.String(16))  # partners.secrets.KeyFormat
     created_at: Mapped[datetime]
     not_after: Mapped[datetime | None]  # set on rotation: the end of the overlap
     last_used_at: Mapped[datetime | None]

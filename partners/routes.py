@@ -19,9 +19,12 @@ from partners.schemas import (
     AffiliateSchema,
     CampaignChangeSchema,
     CampaignSchema,
-    CreatedSourceSchema,
     NewAffiliateSchema,
     NewCampaignSchema,
+)
+from partners.secrets import NewSecret, Revoked, Rotation
+from partners.source_schemas import (
+    CreatedSourceSchema,
     NewSecretSchema,
     NewSourceSchema,
     RevokedSchema,
@@ -30,7 +33,6 @@ from partners.schemas import (
     SourceDetailSchema,
     SourceSchema,
 )
-from partners.secrets import NewSecret, Revoked, Rotation
 from partners.sources import NewSource
 
 blueprint = Blueprint(
@@ -88,7 +90,9 @@ def change_source(session: Session, source_id: str, body: Change) -> Source:
 )  # fmt: skip
 def rotate_secret(session: Session, source_id: str, body: Rotation) -> NewSecret:
     """Make a new secret, shown in this answer alone; the older ones stay good for the overlap. Three live at most."""
-    return secrets.rotate(installed(), session, source_id, overlap_days=body.overlap_days, actor=current_actor())
+    return secrets.rotate(
+        installed(), session, source_id, overlap_days=body.overlap_days, value=body.value, actor=current_actor()
+    )
 
 
 @endpoint(

@@ -1,9 +1,12 @@
 """Signing secrets of sources: made and shown once, sealed at rest, several live while they rotate."""
 
 import base64
+import binascii
+import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,7 +15,7 @@ from core import audit
 from core.actors import Actor
 from core.audit import Act
 from core.encryption import EncryptionKeyError
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, Fault, Invalid, NotFound
 from core.rows import locked
 from core.runtime import Runtime
 from partners.models import Source, SourceSecret
@@ -20,7 +23,22 @@ from partners.models import Source, SourceSecret
 SECRET_BYTES = 32
 LIVE_MAX = 3
 OVERLAP_DAYS_MAX = 30
+TEXT_LENGTH_MAX = 200
 _PREFIX = "whsec_"
+_GIVEN_BYTES_MIN, _GIVEN_BYTES_MAX = 24, 64  # Standard Webhooks, "Signature scheme"
+_TEXT_LENGTH_MIN = 8
+
+
+class KeyFormat(StrEnum):
+    """What a secret's value says.
+
+    WHSEC: base64 behind whsec_, decoded it is the key. TEXT: the whole text is the key, as most networks have it.
+    TOKEN: the value is sent as it is, and only its HMAC under a pepper is kept.
+    """
+
+    WHSEC = "whsec"
+    TEXT = "text"
+    TOKEN = "token"  # noqa: S105 - the name of a format
 
 
 @dataclass(frozen=True)
@@ -36,10 +54,11 @@ class NewSecret:
 
 @dataclass(frozen=True)
 class LiveSecret:
-    """A secret that may sign now: `key` is its 32 bytes."""
+    """A secret that may sign until `not_after`; `key` is what the scheme takes."""
 
     id: str
     key: bytes
+    not_after: datetime | None = None
 
     def __repr__(self) -> str:
         return f"LiveSecret({self.id})"
@@ -47,9 +66,13 @@ class LiveSecret:
 
 @dataclass(frozen=True)
 class Rotation:
-    """How long the older secrets stay good."""
+    """How long the older secrets stay good; `value` is one that the network gave, else one is made."""
 
     overlap_days: int
+    value: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Rotation({self.overlap_days})"
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,20 @@ class Revoked:
 
 def live(runtime: Runtime, source: Source, now: datetime) -> list[LiveSecret]:
     """Return the source's secrets that are neither revoked nor past their overlap, oldest first."""
-    return [LiveSecret(secret.id, _key(runtime, secret)) for secret in source.secrets if is_live(secret, now)]
+    return [
+        LiveSecret(secret.id, _key(runtime, secret), secret.not_after)
+        for secret in source.secrets
+        if is_live(secret, now)
+    ]
+
+
+def ended(runtime: Runtime, source: Source, now: datetime) -> list[LiveSecret]:
+    """Return the source's secrets that sign no more, for telling somebody that he uses one; never to believe by."""
+    return [
+        LiveSecret(secret.id, _key(runtime, secret), secret.not_after)
+        for secret in source.secrets
+        if not is_live(secret, now)
+    ]
 
 
 def is_live(secret: SourceSecret, now: datetime) -> bool:
@@ -71,27 +107,59 @@ def is_live(secret: SourceSecret, now: datetime) -> bool:
     return secret.revoked_at is None and (secret.not_after is None or secret.not_after > now)
 
 
-def create(runtime: Runtime, session: Session, source: Source) -> NewSecret:
-    """Give `source` a secret and return it; nobody can read it again."""
+def faults(key_format: KeyFormat, value: str | None, *, field: str = "secret") -> list[Fault]:
+    """Return what is wrong with a secret that somebody brings; empty when `create` takes it."""
+    if value is None:
+        return []
+    match key_format:
+        case KeyFormat.TOKEN:
+            return [Fault(field, "is made here and shown once: a token is never brought")]
+        case KeyFormat.TEXT:
+            if _TEXT_LENGTH_MIN <= len(value) <= TEXT_LENGTH_MAX and value.isascii() and value.isprintable():
+                return []
+            return [Fault(field, f"takes {_TEXT_LENGTH_MIN} to {TEXT_LENGTH_MAX} printable ASCII characters")]
+        case KeyFormat.WHSEC:
+            try:
+                length = len(base64.b64decode(value.removeprefix(_PREFIX), validate=True))
+            except (binascii.Error, ValueError):
+                length = 0
+            if value.startswith(_PREFIX) and _GIVEN_BYTES_MIN <= length <= _GIVEN_BYTES_MAX:
+                return []
+            return [Fault(field, f"takes whsec_ and base64 of {_GIVEN_BYTES_MIN} to {_GIVEN_BYTES_MAX} bytes")]
+
+
+def create(
+    runtime: Runtime, session: Session, source: Source, key_format: KeyFormat, value: str | None = None
+) -> NewSecret:
+    """Give `source` a secret, `value` or one made now, and return it; nobody can read it again."""
     secret_id = runtime.new_id("sec")
-    value = _PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    value = value or _made(key_format)
+    kept = _token_digest(runtime, value) if key_format is KeyFormat.TOKEN else value.encode()
     secret = SourceSecret(
         id=secret_id,
-        sealed_value=runtime.keyring.seal(value.encode(), bound_to=_binding(source.id, secret_id)),
-        key_format="whsec",
+        sealed_value=runtime.keyring.seal(kept, bound_to=_binding(source.id, secret_id)),
+        key_format=key_format.value,
         created_at=runtime.clock(),
     )
     source.secrets.append(secret)
+    source.revision = (source.revision or 0) + 1
     session.flush()
     return NewSecret(secret_id, value)
 
 
-def rotate(runtime: Runtime, session: Session, source_id: str, *, overlap_days: int, actor: Actor) -> NewSecret:
+def rotate(
+    runtime: Runtime, session: Session, source_id: str, *, overlap_days: int, actor: Actor, value: str | None = None
+) -> NewSecret:
     """Give the source a new secret; the older ones end after `overlap_days`, or sooner if they were to anyway.
 
-    Raise Conflict when more than three would be live: revoke one, or let an overlap end.
+    Raise Conflict when more than three would be live: revoke one, or let an overlap end; Invalid for a `value` that
+    cannot be one.
     """
     source = locked(session, Source, source_id)
+    key_format = KeyFormat(source.secrets[0].key_format)
+    found = faults(key_format, value, field="value")
+    if found:
+        raise Invalid.of(*found)
     now = runtime.clock()
     end = now + timedelta(days=overlap_days)
     for secret in source.secrets:
@@ -100,7 +168,7 @@ def rotate(runtime: Runtime, session: Session, source_id: str, *, overlap_days: 
     if sum(is_live(secret, now) for secret in source.secrets) >= LIVE_MAX:
         message = f"{source_id} has {LIVE_MAX} live secrets already; revoke one first"
         raise Conflict(message, slug="too-many-secrets")
-    new = create(runtime, session, source)
+    new = create(runtime, session, source, key_format, value)
     after = {"source_secret": new.id, "older_end_at": end.isoformat()}
     audit.record(session, Act(actor, "rotated the secret", "source", source_id, now, after=after))
     return new
@@ -116,6 +184,7 @@ def revoke(runtime: Runtime, session: Session, source_id: str, secret_id: str, *
     now = runtime.clock()
     if secret.revoked_at is None:
         secret.revoked_at = now
+        source.revision += 1
         after = {"source_secret": secret_id}
         audit.record(session, Act(actor, "revoked a secret", "source", source_id, now, after=after))
     left = sum(is_live(each, now) for each in source.secrets)
@@ -146,8 +215,28 @@ def reseal(runtime: Runtime, session: Session, *, actor: Actor) -> int:
 
 
 def _key(runtime: Runtime, secret: SourceSecret) -> bytes:
-    value = runtime.keyring.unseal(secret.sealed_value, bound_to=_binding(secret.source_id, secret.id)).decode()
-    return base64.b64decode(value.removeprefix(_PREFIX), validate=True)
+    value = runtime.keyring.unseal(secret.sealed_value, bound_to=_binding(secret.source_id, secret.id))
+    match KeyFormat(secret.key_format):
+        case KeyFormat.WHSEC:
+            return base64.b64decode(value.decode().removeprefix(_PREFIX), validate=True)
+        case KeyFormat.TEXT:
+            return value
+        case KeyFormat.TOKEN:
+            return _pepper(runtime) + value
+
+
+def _made(key_format: KeyFormat) -> str:
+    if key_format is KeyFormat.TOKEN:
+        return secrets.token_urlsafe(SECRET_BYTES)
+    return _PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _token_digest(runtime: Runtime, token: str) -> bytes:
+    return hmac.digest(_pepper(runtime), token.encode(), "sha256")
+
+
+def _pepper(runtime: Runtime) -> bytes:
+    return hmac.digest(runtime.secret_key, b"tokens of sources", "sha256")
 
 
 def _binding(source_id: str, secret_id: str) -> str:

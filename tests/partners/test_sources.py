@@ -42,8 +42,8 @@ def test_creating_a_source_shows_its_secret_once_and_its_defaults_ever_after(mac
     assert shown.json["parameters"] == {}
     assert shown.json["state"] == "active"
     assert shown.json["secrets"] == [
-        {"id": secret["id"], "created_at": "2026-11-02T09:00:00Z", "not_after": None, "last_used_at": None,
-         "revoked_at": None}
+        {"id": secret["id"], "key_format": "whsec", "created_at": "2026-11-02T09:00:00Z", "not_after": None,
+         "last_used_at": None, "revoked_at": None}
     ]  # fmt: skip
     assert secret["value"] not in shown.text
     assert "secret" not in machine.get("/api/v1/sources").json["items"][0]
