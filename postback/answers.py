@@ -15,6 +15,8 @@ class Status(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
+    UPDATED = "updated"
+    IGNORED = "ignored"
     UNMATCHED = "unmatched"
     HELD_LATE = "held_late"
     INVALID = "invalid"
@@ -33,6 +35,8 @@ CODES: Mapping[Status, int] = {
     Status.ACCEPTED: 200,
     Status.DUPLICATE: 200,
     Status.CONFLICT: 200,
+    Status.UPDATED: 200,
+    Status.IGNORED: 200,
     Status.UNMATCHED: 200,
     Status.HELD_LATE: 202,
     Status.INVALID: 422,
@@ -45,8 +49,31 @@ CODES: Mapping[Status, int] = {
     Status.REMOVED: 410,
     Status.UNAVAILABLE: 503,
 }
+# What has a receipt that somebody can look up and act on. A network that wants its own word hears it for all of these:
+# to refuse what can never be better makes it try again, and then switch the URL off.
+STORED = frozenset(
+    {
+        Status.ACCEPTED, Status.DUPLICATE, Status.CONFLICT, Status.UPDATED, Status.IGNORED, Status.UNMATCHED,
+        Status.HELD_LATE, Status.INVALID,
+    }
+)  # fmt: skip
 PAUSED_RETRY_AFTER_S = 300
 UNAVAILABLE_RETRY_AFTER_S = 5
+
+
+class Style(StrEnum):
+    """How a source's network wants to hear that its postback is stored."""
+
+    JSON = "json"
+    OK = "ok"
+    GIF = "gif"
+    EMPTY = "empty"
+    ALWAYS_200 = "always_200"
+
+
+# One transparent pixel.
+_GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002014c003b")
+_BODIES = {Style.OK: (b"OK", "text/plain"), Style.GIF: (_GIF, "image/gif"), Style.EMPTY: (b"", "text/plain")}
 
 
 @dataclass(frozen=True)
@@ -59,15 +86,23 @@ class Answer:
     reason: str | None = None
     faults: Sequence[Fault] = ()
     retry_after_s: float | None = None
+    style: Style = Style.JSON
+
+    @property
+    def is_styled(self) -> bool:
+        """Say whether the network's own style counts: "not now" and "who are you?" sound the same to everybody."""
+        return self.style is not Style.JSON and self.status in STORED
 
     @property
     def code(self) -> int:
         """The HTTP status code."""
-        return CODES[self.status]
+        return 200 if self.is_styled else CODES[self.status]
 
     @property
     def body(self) -> bytes:
-        """The JSON body."""
+        """The body: JSON, or what the network's own style says."""
+        if self.is_styled and self.style in _BODIES:
+            return _BODIES[self.style][0]
         told: dict[str, object] = {
             "status": self.status.value,
             "receipt_id": self.receipt_id,
@@ -80,7 +115,8 @@ class Answer:
     @property
     def headers(self) -> dict[str, str]:
         """The headers that go with it."""
-        headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
+        kind = _BODIES[self.style][1] if self.is_styled and self.style in _BODIES else "application/json"
+        headers = {"Cache-Control": "no-store", "Content-Type": kind}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
         return headers
@@ -91,10 +127,10 @@ def refused() -> Answer:
     return Answer(Status.UNAUTHORISED)
 
 
-def invalid(receipt_id: str, faults: Sequence[Fault]) -> Answer:
+def invalid(receipt_id: str, faults: Sequence[Fault], style: Style = Style.JSON) -> Answer:
     """Return the answer to a proven sender whose postback cannot be recorded as it is."""
     reason = "; ".join(f"{fault.field}: {fault.reason}" for fault in faults)
-    return Answer(Status.INVALID, receipt_id, reason=reason, faults=faults)
+    return Answer(Status.INVALID, receipt_id, reason=reason, faults=faults, style=style)
 
 
 def unavailable() -> Answer:

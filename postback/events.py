@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from core import audit, doorbell, rows
 from core.actors import Actor
 from core.audit import Act as AuditedAct
-from core.errors import Conflict
+from core.errors import Conflict, Fault, Invalid
+from core.money import Money
 from core.runtime import Runtime
 from postback import event_rules
 from postback.event_rules import Act, EventKind, NotAllowed, State
@@ -32,11 +33,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person decides about a conversion, as he saw it at `version`."""
+    """What a person decides about a conversion, as he saw it at `version`; `payout` and `amount` when he adjusts it."""
 
     kind: str
     reason: str
     version: int
+    payout: Money | None = None
+    amount: Money | None = None
 
 
 def row(conversion_id: str, seq: int, event: Event) -> dict[str, Any]:
@@ -74,31 +77,70 @@ def append_each(session: Session, happened: Sequence[tuple[Conversion, Event]]) 
 
 
 def decide(runtime: Runtime, session: Session, conversion_id: str, decision: Decision, *, actor: Actor) -> Conversion:
-    """Approve a held conversion or reject one that is not accrued, on the record; return it as it is then.
+    """Approve a held conversion, reject, adjust, refund or charge back one, on the record; return it as it is then.
 
-    Raise NotFound, or Conflict when it has moved on from the version or its state does not allow the act.
+    Raise NotFound, Conflict when it has moved on from the version or its state does not allow the act, and Invalid
+    for an adjustment without an amount, or in another currency.
     """
     conversion = rows.locked(session, Conversion, conversion_id, version=decision.version)
     act = Act(decision.kind)
     change = event_rules.after(State(conversion.state), act, is_held=conversion.hold_reason is not None)
     if isinstance(change, NotAllowed):
         raise Conflict(change.reason, slug="not-allowed-now")
+    _refuse(_amount_faults(conversion, decision, act))
     now = runtime.clock()
-    before = standing(conversion)
+    shown = in_full if act is Act.ADJUST else standing
+    before = shown(conversion)
+    was_accrued = conversion.state == State.ACCRUED
     conversion.state, conversion.hold_reason = change.state.value, None
-    details = {"before": before, "after": standing(conversion)}
+    if decision.payout is not None:
+        conversion.payout_minor = decision.payout.amount_minor
+    if decision.amount is not None:
+        conversion.amount_minor = decision.amount.amount_minor
+    if was_accrued and act is not Act.APPROVE:
+        conversion.is_accrual_due = True
+    details = {"before": before, "after": shown(conversion)}
     append(session, conversion, Event(change.kind, actor, now, reason=decision.reason, details=details))
     audit.record(
         session,
         AuditedAct(
-            actor, change.kind.value, "conversion", conversion_id, now, before, standing(conversion), decision.reason
+            actor, change.kind.value, "conversion", conversion_id, now, before, shown(conversion), decision.reason
         ),
     )
-    if act is Act.APPROVE:
+    if act is not Act.REJECT:
         doorbell.after_commit(session, "accrual")
     return conversion
 
 
-def standing(conversion: Conversion) -> dict[str, str | None]:
+def standing(conversion: Conversion) -> dict[str, Any]:
     """Return where a conversion stands, as plain JSON."""
     return {"state": conversion.state, "hold_reason": conversion.hold_reason}
+
+
+def in_full(conversion: Conversion) -> dict[str, Any]:
+    """Return where a conversion stands and its amounts, as plain JSON."""
+    return {
+        **standing(conversion),
+        "payout": None if conversion.payout is None else str(conversion.payout),
+        "amount": None if conversion.amount is None else str(conversion.amount),
+    }
+
+
+def _amount_faults(conversion: Conversion, decision: Decision, act: Act) -> list[Fault]:
+    told = {"payout": decision.payout, "amount": decision.amount}
+    given = {name: money for name, money in told.items() if money is not None}
+    if act is not Act.ADJUST:
+        return [Fault(name, f"says nothing beside {act.value}") for name in given]
+    if not given:
+        return [Fault("payout", "is needed, or amount: what is the conversion adjusted to?")]
+    found = [
+        Fault(name, f"takes the conversion's currency, {conversion.currency}")
+        for name, money in given.items()
+        if money.currency != conversion.currency
+    ]
+    return found + [Fault(name, "takes zero or more") for name, money in given.items() if money.amount_minor < 0]
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise Invalid.of(*faults)

@@ -1,26 +1,28 @@
-"""From a raw request to an answer: checks in their order, then the one write transaction of a postback."""
+"""From a raw request to an answer: checks in their order, then a place in the writer's next commit.
+
+`steps` is the one check-and-record function. It does no I/O: it yields what it needs done (`Look` for a source,
+`Write` for rows) and is sent what came of it, so that a door with threads and one with an event loop run the same code.
+"""
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import sqlalchemy as sa
 from prometheus_client import Counter
-from sqlalchemy.orm import Session, joinedload
 
-from core.errors import Fault, Unavailable
-from core.runtime import Runtime
-from partners import allowlist, secrets
-from partners.models import Source, SourceSecret
-from postback import answers, canonical, content, receipts, recording, refusals, verification
+from core.errors import Fault
+from partners import allowlist
+from postback import answers, canonical, content, receipts, refusals, verification
 from postback.answers import Answer, Status
-from postback.canonical import Parameters, Presented
-from postback.content import Claim, DedupeBy, Reading
+from postback.beliefs import Belief, Recorded
+from postback.content import Claim
+from postback.known import KnownSource, Sources
 from postback.rate import Buckets, Rate, address_key
 from postback.receipts import Attempt
-from postback.recording import Belief
+from postback.schemes.base import Parameters, Request
+from postback.schemes.generic import pb1, sw1
 from postback.verification import Proven, Refusal
 
 QUERY_BYTES_MAX = 8 * 1024
@@ -28,31 +30,64 @@ BODY_BYTES_MAX = 64 * 1024
 LENGTH_DIGITS_MAX = 9
 # Ten a second for whoever proves nothing, with the same room for bursts as a source has.
 UNPROVEN = Rate(per_second=10, burst=50)
-LAST_USED_EVERY = timedelta(minutes=1)
-
-ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER = "webhook-id", "webhook-timestamp", "webhook-signature"
-SIGNATURE_HEADERS = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
+# How often a source may move on between a check and its commit before the sender is asked to come back.
+LOOKS_MAX = 3
 
 _SOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 # Asked for in place of an id that cannot be one, so that the answer takes as long.
 _NO_SOURCE_ID = "src_none"
+_UNKNOWN = {"GET": pb1(), "POST": sw1()}
 
 ANSWERS = Counter("clickledger_postbacks", "Answers at the postback door, by status.", ["status"])
+_COUNTS = {status: ANSWERS.labels(status.value) for status in Status}
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one process remembers between requests: how fast each source, each address and each sample goes."""
+    """What one process remembers between requests: sources, and how fast each source, address and sample goes."""
 
+    known: Sources = field(default_factory=Sources)
     sources: Buckets = field(default_factory=Buckets)
     addresses: Buckets = field(default_factory=Buckets)
     samples: Buckets = field(default_factory=Buckets)
 
 
 @dataclass(frozen=True)
-class _Told:
+class Look:
+    """Read this source from the database and remember it; comes back as KnownSource or None."""
+
+    source_id: str
+
+
+@dataclass(frozen=True)
+class Write:
+    """Commit this with the writer's next batch. A belief comes back as Recorded; a row, a dictionary, as Kept.
+
+    `revision` is the one that it rests on: None comes back, and nothing is written, when its source has moved on since.
+    """
+
+    source_id: str
+    revision: int | None
+    belief: Belief | None = None
+    row: dict[str, object] | None = None
+    used_secret: tuple[str, datetime] | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a row comes back as."""
+
+
+_Came = KnownSource | Recorded | Kept | None
+Steps = Generator[Look | Write, _Came, Answer]
+# Picks headers by their lower-case names out of a request.
+Headers = Callable[[Sequence[str]], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Told:
     """A proven request, read: a moment and a claim, or faults."""
 
     parameters: Parameters
@@ -78,158 +113,166 @@ def out_of_bounds(
             status = Status.TOO_LARGE
     if status is None:
         return None
-    ANSWERS.labels(status.value).inc()
-    return Answer(status)
+    return counted(Answer(status))
 
 
-def receive(runtime: Runtime, memory: Memory, attempt: Attempt) -> Answer:
-    """Believe or refuse one postback, record it, and return what the sender hears.
-
-    A success is returned only after its commit. While the database is away nothing is stored and 503 is returned.
-    """
-    try:
-        answer = _answered(runtime, memory, attempt)
-    except Unavailable as error:
-        log.warning("postback unavailable", extra={"cause": type(error.__cause__).__name__})
-        answer = answers.unavailable()
-    ANSWERS.labels(answer.status.value).inc()
+def counted(answer: Answer) -> Answer:
+    """Return `answer`, counted."""
+    _COUNTS[answer.status].inc()
     return answer
 
 
-def _answered(runtime: Runtime, memory: Memory, attempt: Attempt) -> Answer:
-    now = attempt.received_at
-    with runtime.reading() as session:
-        source = _source(session, attempt.source_id)
-        keys = secrets.live(runtime, source, now) if source is not None else []
-    verdict = verification.decide(
-        _presented(source.scheme if source else None, attempt),
-        keys,
+def unavailable(cause: BaseException | None) -> Answer:
+    """Return the answer while nothing can be stored: counted, and logged by its cause's name alone."""
+    log.warning("postback unavailable", extra={"cause": type(cause).__name__})
+    return counted(answers.unavailable())
+
+
+def steps(memory: Memory, attempt: Attempt, headers: Headers) -> Steps:
+    """Believe or refuse one postback and record it; return what the sender hears.
+
+    A success is returned only after its commit has come back. A refusal is decided on the source as it is now.
+    """
+    source_id = attempt.source_id if _SOURCE_ID.fullmatch(attempt.source_id) else _NO_SOURCE_ID
+    source = memory.known.get(source_id)
+    for look in range(LOOKS_MAX):
+        if source is None or look:
+            found = yield Look(source_id)
+            source = found if isinstance(found, KnownSource) else None
+        is_fresh = source is None or look > 0
+        seen = _with_headers(attempt, source, headers)
+        verdict = _verdict(source, seen)
+        if source is None or isinstance(verdict, Refusal):
+            if look == 0:
+                # Taken after the check, which is cheap, and only by who fails it: nobody can use up a network's tokens
+                # by forging its postbacks, from its own address or through the same proxy.
+                wait_s = memory.addresses.wait_s(address_key(attempt.peer), UNPROVEN, now=attempt.received_at)
+                if wait_s:
+                    return counted(Answer(Status.TOO_MANY, retry_after_s=wait_s))
+                if not is_fresh:
+                    continue
+            refusal = verdict if isinstance(verdict, Refusal) else Refusal.UNKNOWN_SOURCE
+            kept = receipts.redacted(seen, source.scheme.redacted if source is not None else None)
+            return counted((yield from _refused(memory, kept, refusal)))
+        if source.state != "active" and not is_fresh:
+            continue
+        answer = yield from _proven(memory, seen, source, verdict, is_fresh=is_fresh)
+        if answer is not None:
+            return counted(answer)
+    return unavailable(None)
+
+
+def request_of(attempt: Attempt, url: str) -> Request:
+    """Return what a scheme looks at."""
+    return Request(
+        attempt.method, attempt.source_id, url, attempt.query, attempt.body, attempt.signature_headers,
+        attempt.path_token,
+    )  # fmt: skip
+
+
+def _with_headers(attempt: Attempt, source: KnownSource | None, headers: Headers) -> Attempt:
+    scheme = source.scheme if source is not None else _UNKNOWN[attempt.method]
+    if not scheme.headers:
+        return attempt
+    found = headers(scheme.headers)
+    return receipts.with_headers(attempt, found) if found else attempt
+
+
+def _verdict(source: KnownSource | None, attempt: Attempt) -> Proven | Refusal:
+    # For an unknown source the scheme its method would have, under a key that nobody knows.
+    scheme = source.scheme if source is not None else _UNKNOWN[attempt.method]
+    return verification.decide(
+        scheme.present(request_of(attempt, source.url if source is not None else "")),
+        source.keys(attempt.received_at) if source is not None else (),
         is_known=source is not None,
-        is_admitted=allowlist.admits(source.allowlist if source else (), attempt.peer),
-        is_right_method=source is None or verification.METHODS.get(source.scheme) == attempt.method,
+        is_admitted=allowlist.admits(source.allowlist if source is not None else (), attempt.peer),
+        is_right_method=attempt.method in scheme.methods,
+        mac=scheme.mac,
     )
-    if source is None or isinstance(verdict, Refusal):
-        refusal = verdict if isinstance(verdict, Refusal) else Refusal.UNKNOWN_SOURCE
-        # Taken after the check, which is cheap, and only by who fails it: nobody can use up a network's tokens by
-        # forging its postbacks, from its own address or through the same proxy.
-        wait_s = memory.addresses.wait_s(address_key(attempt.peer), UNPROVEN, now=now)
-        if wait_s:
-            return Answer(Status.TOO_MANY, retry_after_s=wait_s)
-        return _refused(runtime, memory, attempt, refusal)
-    return _proven(runtime, memory, attempt, source, verdict)
 
 
-def _proven(runtime: Runtime, memory: Memory, attempt: Attempt, source: Source, proven: Proven) -> Answer:
+def _proven(
+    memory: Memory, attempt: Attempt, source: KnownSource, proven: Proven, *, is_fresh: bool
+) -> Generator[Write, _Came, Answer | None]:
+    """Record what a proven sender says; None when the source has moved on meanwhile, and is to be looked at again."""
     now = attempt.received_at
     closed = _closed(memory, source, now)
     if closed is not None:
         return closed
-    reading = Reading(DedupeBy(source.dedupe_by), source.default_currency, source.parameters)
-    told = _read(source.scheme, attempt, reading)
+    told = read(source, attempt, proven)
     if told.sent_at is not None and verification.is_from_future(sent_at=told.sent_at, now=now):
-        return _refused(runtime, memory, attempt, Refusal.FROM_THE_FUTURE, secret_id=proven.secret_id)
-    secret = next(each for each in source.secrets if each.id == proven.secret_id)
+        reason = Refusal.FROM_THE_FUTURE
+        return (yield from _refused(memory, attempt, reason, secret_id=proven.secret_id)) if is_fresh else None
+    used = (proven.secret_id, now)
+    covered = source.scheme.covered
+    names = sorted(told.parameters.names if covered is None else covered)
+    attempt = receipts.redacted(attempt, source.scheme.redacted)
     if told.claim is None:
-        return _invalid(runtime, attempt, source, secret, told)
+        receipt_id = receipts.new_id(attempt)
+        outcome = receipts.Believed(
+            Status.INVALID, proven.secret_id, source.scheme.assurance, names, faults=told.faults
+        )
+        row = receipts.believed(receipt_id, attempt, outcome)
+        # On the revision too: its secret may be revoked by now, or its parameters may have other names.
+        kept = yield Write(source.id, source.revision, row=row, used_secret=used)
+        return answers.invalid(receipt_id, told.faults, source.style) if isinstance(kept, Kept) else None
     belief = Belief(
         attempt,
         proven.secret_id,
-        verification.ASSURANCE[source.scheme],
-        sorted(told.parameters.names),
+        source.scheme.assurance,
+        names,
         told.claim,
-        told.claim.dedupe_key(reading.dedupe_by),
-        is_late=verification.is_stale(sent_at=told.claim.sent_at, now=now),
-        refuses_late=source.stale == "reject",
+        told.claim.dedupe_key(source.reading.dedupe_by),
+        is_late=told.sent_at is not None and verification.is_stale(sent_at=told.sent_at, now=now),
+        refuses_late=source.refuses_late,
+        is_test=source.is_test,
+        dedupe_by=source.reading.dedupe_by,
+        duplicates=source.reading.duplicates,
     )
-    with runtime.transaction() as session:
-        [recorded] = recording.record(runtime, session, [belief])
-        _note_use(session, secret, now=now)
+    recorded = yield Write(source.id, source.revision, belief, used_secret=used)
+    if not isinstance(recorded, Recorded):
+        return None
     if recorded.status is Status.UNAUTHORISED:
         refusals.REFUSED.labels(Refusal.STALE.value).inc()
         return answers.refused()
-    return Answer(recorded.status, recorded.receipt_id, recorded.conversion_id)
+    return Answer(recorded.status, recorded.receipt_id, recorded.conversion_id, style=source.style)
 
 
 def _refused(
-    runtime: Runtime, memory: Memory, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
-) -> Answer:
+    memory: Memory, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
+) -> Generator[Write, _Came, Answer]:
     if refusals.is_sampled(memory.samples, attempt, refusal):
-        try:
-            with runtime.transaction() as session:
-                refusals.keep(runtime, session, attempt, refusal, secret_id=secret_id)
-        except Unavailable:
-            # The answer is the same with or without a receipt: nothing was promised to this sender.
-            refusals.UNSAMPLED.inc()
-            log.warning("refused postback not stored", extra={"reason": refusal.value})
+        row = receipts.refused(receipts.new_id(attempt), attempt, refusal, secret_id)
+        # Nothing was promised to this sender: without room for its receipt the answer is the same.
+        yield Write(attempt.source_id, None, row=row)
     return answers.refused()
 
 
-def _closed(memory: Memory, source: Source, now: datetime) -> Answer | None:
+def _closed(memory: Memory, source: KnownSource, now: datetime) -> Answer | None:
     """Return what a source's own network hears, and nobody else, when the source takes nothing just now."""
     if source.state == "removed":
         return Answer(Status.REMOVED)
     if source.state == "paused":
         return Answer(Status.PAUSED, retry_after_s=answers.PAUSED_RETRY_AFTER_S)
-    wait_s = memory.sources.wait_s(source.id, Rate(source.rate_per_second, source.rate_burst), now=now)
+    wait_s = memory.sources.wait_s(source.id, source.rate, now=now)
     return Answer(Status.TOO_MANY, retry_after_s=wait_s) if wait_s else None
 
 
-def _invalid(runtime: Runtime, attempt: Attempt, source: Source, secret: SourceSecret, told: _Told) -> Answer:
-    receipt_id = runtime.new_id("rcp")
-    outcome = receipts.Believed(
-        Status.INVALID,
-        secret.id,
-        verification.ASSURANCE[source.scheme],
-        sorted(told.parameters.names),
-        faults=told.faults,
-    )
-    with runtime.transaction() as session:
-        receipts.write(session, [receipts.believed(receipt_id, attempt, outcome)])
-        _note_use(session, secret, now=attempt.received_at)
-    return answers.invalid(receipt_id, told.faults)
-
-
-def _source(session: Session, source_id: str) -> Source | None:
-    # One statement whether the source is there or not: two for a known one would tell it by the time it takes.
-    wanted = source_id if _SOURCE_ID.fullmatch(source_id) else _NO_SOURCE_ID
-    statement = sa.select(Source).options(joinedload(Source.secrets)).where(Source.id == wanted)
-    return session.execute(statement).unique().scalar_one_or_none()
-
-
-def _presented(scheme: str | None, attempt: Attempt) -> Presented:
-    """Return the proof under the source's scheme; for an unknown source, under the one its method would have."""
-    if scheme == "sw1" or (scheme is None and attempt.method == "POST"):
-        message_id, timestamp, signatures = (
-            attempt.signature_headers.get(name, "").encode("latin-1") for name in SIGNATURE_HEADERS
-        )
-        return canonical.sw1_presented(message_id, timestamp, signatures, attempt.body)
-    return canonical.pb1_presented(attempt.method, attempt.source_id, attempt.query)
-
-
-def _read(scheme: str, attempt: Attempt, reading: Reading) -> _Told:
-    if scheme == "sw1":
-        parameters = canonical.json_object(attempt.body, wanted=set(reading.names.values()))
-        where, text = TIMESTAMP_HEADER, attempt.signature_headers.get(TIMESTAMP_HEADER)
-    else:
-        parameters = canonical.pairs(attempt.query)
-        where = reading.name(content.TIMESTAMP)
-        text = parameters.values.get(where)
-    sent_at = canonical.sent_at(text)
+def read(source: KnownSource, attempt: Attempt, proven: Proven) -> Told:
+    """Read what a proven request tells: a moment and a claim, or every fault."""
+    scheme = source.scheme
+    key = next(secret.key for secret in source.secrets if secret.id == proven.secret_id)
+    told = scheme.read(request_of(attempt, source.url), key, source.wanted)
+    parameters = told.parameters
     faults = list(parameters.faults)
+    sent_at = attempt.received_at if scheme.timestamp is None else canonical.sent_at(told.timestamp)
     if sent_at is None:
-        faults.append(Fault(where, "is needed: exactly ten digits of Unix seconds"))
-    found = content.read(parameters.values, reading, sent_at=sent_at or attempt.received_at)
+        faults.append(Fault(scheme.timestamp or "", "is needed: exactly ten digits of Unix seconds"))
+    found = content.read(parameters.values, source.reading, sent_at=sent_at or attempt.received_at)
     if isinstance(found, Claim):
-        return _Told(parameters, sent_at, None if faults else found, faults)
+        return Told(parameters, sent_at, None if faults else found, faults)
     unreadable = {fault.field for fault in faults}
     # One fault a field: what could not be read is not also missing. Without a single pair there is nothing to add.
     if parameters.names:
         faults += [fault for fault in found if fault.field not in unreadable]
-    return _Told(parameters, sent_at, None, faults)
-
-
-def _note_use(session: Session, secret: SourceSecret, *, now: datetime) -> None:
-    """Keep when a secret was last used, once a minute: a write for every postback would be too dear."""
-    if secret.last_used_at is not None and secret.last_used_at > now - LAST_USED_EVERY:
-        return
-    session.execute(sa.update(SourceSecret).where(SourceSecret.id == secret.id).values(last_used_at=now))
+    return Told(parameters, sent_at, None, faults)

@@ -11,8 +11,7 @@ from postback import attribution, events
 from postback.event_rules import EventKind, HoldReason, State
 from postback.events import Event
 from postback.models import Conversion
-from postback.recording import attribution_windows
-from tracking import clicks
+from postback.recording import known_clicks
 from tracking.models import Click
 
 STAGE = "matching-clicks"
@@ -29,8 +28,7 @@ def run_batch(runtime: Runtime, session: Session, *, limit: int = BATCH_ROWS_MAX
         .limit(limit)
     )
     found = list(session.scalars(claim(waiting)))
-    known = clicks.by_click_ids(session, [conversion.claimed_click_id for conversion in found])
-    windows = attribution_windows(session, {click.campaign_id for click in known.values()})
+    known = known_clicks(session, {conversion.claimed_click_id for conversion in found})
     now, happened = runtime.clock(), []
     for conversion in found:
         click = known[conversion.claimed_click_id]
@@ -40,7 +38,7 @@ def run_batch(runtime: Runtime, session: Session, *, limit: int = BATCH_ROWS_MAX
         if conversion.hold_reason is None and attribution.is_outside_window(
             occurred_at=conversion.occurred_at,
             clicked_at=click.clicked_at,
-            window_days=windows[click.campaign_id],
+            window_days=click.attribution_window_days,
         ):
             conversion.hold_reason = HoldReason.OUTSIDE_WINDOW.value
         details = {"click_id": click.id, **events.standing(conversion)}

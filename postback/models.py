@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.database import VERSION, Base, Id, Json, Minor
+from core.database import VERSION, Base, Id, Json, Minor, Serial
 from core.money import Money
 
 # Compared with a click's id, and PostgreSQL refuses to compare under two collations.
@@ -19,7 +19,8 @@ class Receipt(Base):
     __tablename__ = "receipts"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    received_at: Mapped[datetime] = mapped_column(index=True)
+    # The id's own time: a range of ids is a range of time, so neither index nor partition needs another column.
+    received_at: Mapped[datetime]
     # As the URL said it: an unknown source has a receipt too, so this is no foreign key.
     source_id: Mapped[str] = mapped_column(sa.String(40))
     peer: Mapped[str] = mapped_column(sa.String(45))
@@ -37,10 +38,12 @@ class Receipt(Base):
     outcome: Mapped[str] = mapped_column(
         sa.String(16)
     )  # accepted, duplicate, conflict, unmatched, held_late, invalid, ..
-    conversion_id: Mapped[str | None] = mapped_column(sa.ForeignKey("conversions.id"), index=True)
+    # No foreign key: both are written in one commit, and checking it again would cost every postback a look-up.
+    conversion_id: Mapped[str | None] = mapped_column(Id, index=True)
     latency_us: Mapped[int] = mapped_column(sa.BigInteger)
 
-    __table_args__ = (sa.Index("ix_receipts_source_received", "source_id", "received_at"),)
+    # On PostgreSQL the table is partitioned by month, as ranges of ids (postback/retention.py).
+    __table_args__ = (sa.Index("ix_receipts_source_id", "source_id", "id"),)
 
 
 class Conversion(Base):
@@ -67,15 +70,23 @@ class Conversion(Base):
     recorded_at: Mapped[datetime]
     subs: Mapped[dict[str, str]] = mapped_column(Json)
     assurance: Mapped[str] = mapped_column(sa.String(1))
-    # unmatched -> recorded -> accrued; rejected ends it. A hold stands beside the state: it can come at any time.
+    # postback.event_rules.State. A hold stands beside the state: it can come at any time.
     state: Mapped[str] = mapped_column(sa.String(10))
     hold_reason: Mapped[str | None] = mapped_column(sa.String(40))  # late | conflict | outside_window | ..
+    # Something changed after the accrual: the stage accrues the difference.
+    is_accrual_due: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
 
     __table_args__ = (
         sa.UniqueConstraint("source_id", "dedupe_key"),
         sa.Index("ix_conversions_state", "state", "id"),
         sa.Index("ix_conversions_transaction", "source_id", "transaction_id"),
+        sa.Index(
+            "ix_conversions_accrual_due",
+            "id",
+            sqlite_where=sa.text("is_accrual_due"),
+            postgresql_where=sa.text("is_accrual_due"),
+        ),
     )
 
     @property
@@ -87,6 +98,21 @@ class Conversion(Base):
     def amount(self) -> Money | None:
         """The sale."""
         return None if self.amount_minor is None else Money(self.amount_minor, self.currency)
+
+
+class ReceiptSeal(Base):
+    """The digest of a run of receipts, chained to the seal before it; append-only. Rows are sealed minutes later."""
+
+    __tablename__ = "receipt_seals"
+
+    seq: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
+    after_id: Mapped[str] = mapped_column(Id)  # receipts above this id
+    up_to_id: Mapped[str] = mapped_column(Id)  # and below this one
+    receipts: Mapped[int] = mapped_column(sa.BigInteger)
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    previous_hash: Mapped[str] = mapped_column(sa.String(64))
+    hash: Mapped[str] = mapped_column(sa.String(64))
+    sealed_at: Mapped[datetime]
 
 
 class ConversionEvent(Base):

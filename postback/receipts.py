@@ -1,14 +1,15 @@
 """The receipt: one postback as it came in, and what we made of it."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core import bulk, ids
+from core.database import table_of
 from core.errors import Fault
 from postback.answers import Status
 from postback.models import Receipt
@@ -26,7 +27,10 @@ NOTHING_PROVEN = "E"
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request at the postback door, nothing of it believed yet. `started` is a reading of time.perf_counter."""
+    """A request at the postback door, nothing of it believed yet. `started` is a reading of time.perf_counter.
+
+    `signature_headers` holds the headers that the source's scheme reads; `path_token` stands behind the source's id.
+    """
 
     source_id: str
     method: str
@@ -36,6 +40,26 @@ class Attempt:
     started: float
     body: bytes = b""
     signature_headers: Mapping[str, str] = field(default_factory=dict)
+    path_token: bytes = b""
+
+    def __repr__(self) -> str:
+        # A signed request is as good as the conversion it claims.
+        return f"Attempt({self.source_id!r}, {self.method})"
+
+
+def new_id(attempt: Attempt) -> str:
+    """Return an id for the receipt of `attempt`, in whose order stands the moment it came in."""
+    return f"rcp_{ids.token(attempt.received_at)}"
+
+
+def with_headers(attempt: Attempt, headers: Mapping[str, str]) -> Attempt:
+    """Return the attempt with the headers that its scheme reads."""
+    return replace(attempt, signature_headers=headers)
+
+
+def redacted(attempt: Attempt, cut: Callable[[bytes], bytes] | None) -> Attempt:
+    """Return the attempt as a receipt may keep it: `cut` takes a static secret out of its query."""
+    return attempt if cut is None else replace(attempt, query=cut(attempt.query))
 
 
 @dataclass(frozen=True)
@@ -86,8 +110,7 @@ def refused(receipt_id: str, attempt: Attempt, refusal: Refusal, secret_id: str 
 
 def write(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert receipts."""
-    if rows:
-        session.execute(sa.insert(Receipt), [dict(row) for row in rows])
+    bulk.insert(session, table_of(Receipt), rows)
 
 
 def _row(receipt_id: str, attempt: Attempt) -> dict[str, Any]:
@@ -108,4 +131,6 @@ def _row(receipt_id: str, attempt: Attempt) -> dict[str, Any]:
 
 def _printable(text: str) -> str:
     # NUL and lone surrogates do not go into a database's text.
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)

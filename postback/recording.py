@@ -1,67 +1,37 @@
 """Record believed postbacks exactly once: receipt, conversion and first event in the same commit."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import doorbell
+from core import bulk, doorbell
 from core.actors import system
-from core.database import insert_new
+from core.database import insert_new, table_of
 from core.runtime import Runtime
 from partners.models import Campaign
-from postback import attribution, event_rules, events, receipts
+from postback import attribution, event_rules, events, receipts, repeating
 from postback.answers import Status
-from postback.content import Claim
-from postback.event_rules import EventKind, HoldReason, State
+from postback.beliefs import Belief, Recorded
+from postback.content import Meaning
+from postback.event_rules import EventKind, State
 from postback.events import Event
 from postback.models import Conversion, ConversionEvent
-from postback.receipts import Attempt
 from postback.verification import Refusal
-from tracking import clicks
 from tracking.models import Click
 
 INTAKE = system("intake")
 
-_Key = tuple[str, str]
-
 
 @dataclass(frozen=True)
-class Belief:
-    """A proven and valid postback that waits to be recorded. `refuses_late`: its source wants no late ones."""
-
-    attempt: Attempt
-    secret_id: str
-    assurance: str
-    covered_fields: Sequence[str]
-    claim: Claim
-    dedupe_key: str
-    is_late: bool = False
-    refuses_late: bool = False
-
-    @property
-    def key(self) -> _Key:
-        """What is unique for ever."""
-        return self.attempt.source_id, self.dedupe_key
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What became of a belief; of a repeated one the ids are the first one's."""
-
-    status: Status
-    receipt_id: str | None = None
-    conversion_id: str | None = None
-
-
-@dataclass(frozen=True)
-class _New:
+class New:
     """A conversion about to be inserted."""
 
     row: Mapping[str, Any]
     status: Status
+    meaning: Meaning
 
 
 def record(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> list[Recorded]:
@@ -69,34 +39,46 @@ def record(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> lis
 
     The unique key (source_id, dedupe_key) decides which is the first, whoever else records at the same moment.
     """
-    wanted = [belief for belief in beliefs if not (belief.is_late and belief.refuses_late)]
-    new = _insert(runtime, session, wanted)
+    wanted = [belief for belief in beliefs if may_be_first(belief)]
+    originals = repeating.originals(session, [belief for belief in wanted if belief.claim.is_reversal])
+    new = _insert(runtime, session, [belief for belief in wanted if id(belief) not in originals])
     repeated = [belief for belief in beliefs if id(belief) not in new]
-    existing = _existing(session, repeated)
+    existing = repeating.existing(session, repeated)
     recorded = []
     rows = []
     for belief in beliefs:
-        receipt_id = runtime.new_id("rcp") if id(belief) not in new else new[id(belief)].row["receipt_id"]
         if id(belief) in new:
             first = new[id(belief)]
+            receipt_id = first.row["receipt_id"]
             outcome = Recorded(first.status, receipt_id, first.row["id"])
-        elif belief.key in existing:
-            conversion = existing[belief.key]
-            status = _repeat(session, conversion, belief, receipt_id)
-            outcome = Recorded(status, conversion.receipt_id, conversion.id)
         else:
-            outcome = Recorded(Status.UNAUTHORISED)
-        rows.append(_receipt(belief, receipt_id, outcome))
+            receipt_id = receipts.new_id(belief.attempt)
+            conversion = originals.get(id(belief)) or existing.get(belief.key)
+            outcome = _repeated(session, conversion, belief, receipt_id)
+        rows.append(receipt_of(belief, receipt_id, outcome))
         recorded.append(outcome)
     receipts.write(session, rows)
     return recorded
 
 
-def _insert(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> dict[int, _New]:
+def may_be_first(belief: Belief) -> bool:
+    """Say whether a belief may be the first of its key: a test call and a late one that nobody wants may not."""
+    return belief.claim.meaning is not Meaning.IGNORED and not (belief.is_late and belief.refuses_late)
+
+
+def _repeated(session: Session, conversion: Conversion | None, belief: Belief, receipt_id: str) -> Recorded:
+    if belief.claim.meaning is Meaning.IGNORED:
+        return Recorded(Status.IGNORED, receipt_id)
+    if conversion is None:
+        return Recorded(Status.UNAUTHORISED)
+    status = repeating.repeat(session, conversion, belief, receipt_id)
+    return Recorded(status, conversion.receipt_id, conversion.id)
+
+
+def _insert(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> dict[int, New]:
     """Insert a conversion and its first event for every belief whose key is new; return those by identity."""
-    known = clicks.by_click_ids(session, sorted({belief.claim.click_id for belief in beliefs}))
-    windows = attribution_windows(session, {click.campaign_id for click in known.values()})
-    made = {id(belief): _conversion(runtime, belief, known, windows) for belief in beliefs}
+    known = known_clicks(session, {belief.claim.click_id for belief in beliefs} - {""})
+    made = {id(belief): conversion_of(runtime, belief, known.get(belief.claim.click_id)) for belief in beliefs}
     # In the order of the key: two transactions that record the same conversions then wait in line, not in a circle.
     ordered = sorted(beliefs, key=lambda belief: belief.key)
     taken = insert_new(
@@ -104,22 +86,7 @@ def _insert(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> di
     )
     inserted = {row.id for row in taken}
     new = {place: each for place, each in made.items() if each.row["id"] in inserted}
-    first_events = [
-        events.row(
-            each.row["id"],
-            1,
-            Event(
-                EventKind.RECORDED,
-                INTAKE,
-                each.row["recorded_at"],
-                receipt_id=each.row["receipt_id"],
-                details={"state": each.row["state"], "hold_reason": each.row["hold_reason"]},
-            ),
-        )
-        for each in new.values()
-    ]
-    if first_events:
-        session.execute(sa.insert(ConversionEvent), first_events)
+    bulk.insert(session, table_of(ConversionEvent), [first_event(each) for each in new.values()])
     states = {each.row["state"] for each in new.values()}
     if State.RECORDED.value in states:
         doorbell.after_commit(session, "accrual")
@@ -129,20 +96,29 @@ def _insert(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> di
     return new
 
 
-def _conversion(runtime: Runtime, belief: Belief, known: Mapping[str, Click], windows: Mapping[str, int]) -> _New:
+def first_event(new: New) -> dict[str, Any]:
+    """Return the first event of a new conversion, as a row."""
+    details = {"state": new.row["state"], "hold_reason": new.row["hold_reason"]}
+    if new.meaning is not Meaning.APPROVED:
+        details["meaning"] = new.meaning.value
+    event = Event(EventKind.RECORDED, INTAKE, new.row["recorded_at"], receipt_id=new.row["receipt_id"], details=details)
+    return events.row(new.row["id"], 1, event)
+
+
+def conversion_of(runtime: Runtime, belief: Belief, click: Any) -> New:
+    """Return the conversion that a belief makes, with its click where that is here."""
     claim = belief.claim
-    click = known.get(claim.click_id)
     is_outside = click is not None and attribution.is_outside_window(
-        occurred_at=claim.occurred_at, clicked_at=click.clicked_at, window_days=windows[click.campaign_id]
+        occurred_at=claim.occurred_at, clicked_at=click.clicked_at, window_days=click.attribution_window_days
     )
-    hold = event_rules.hold_reason(is_late=belief.is_late, is_outside_window=is_outside)
-    status = Status.ACCEPTED if click else Status.UNMATCHED
+    state = event_rules.first_state(claim.meaning, is_matched=click is not None, is_test=belief.is_test)
+    hold = event_rules.hold_reason(claim.meaning, is_late=belief.is_late, is_outside_window=is_outside)
     row = {
         "id": runtime.new_id("cnv"),
         "source_id": belief.attempt.source_id,
         "dedupe_key": belief.dedupe_key,
         "content_sha256": claim.sha256,
-        "receipt_id": runtime.new_id("rcp"),
+        "receipt_id": receipts.new_id(belief.attempt),
         "transaction_id": claim.transaction_id,
         "claimed_click_id": claim.click_id,
         "click_id": click.id if click else None,
@@ -157,60 +133,31 @@ def _conversion(runtime: Runtime, belief: Belief, known: Mapping[str, Click], wi
         "recorded_at": belief.attempt.received_at,
         "subs": dict(claim.subs),
         "assurance": belief.assurance,
-        "state": (State.RECORDED if click else State.UNMATCHED).value,
-        "hold_reason": hold.value if hold else None,
+        "state": state.value,
+        "hold_reason": hold.value if hold and event_rules.may_hold(state) else None,
         "version": 1,
     }
-    return _New(row, Status.HELD_LATE if belief.is_late else status)
+    status = Status.ACCEPTED if click or state is not State.UNMATCHED else Status.UNMATCHED
+    return New(row, Status.HELD_LATE if belief.is_late else status, claim.meaning)
 
 
-def attribution_windows(session: Session, campaign_ids: Collection[str]) -> dict[str, int]:
-    """Return how many days after a click each campaign's conversions still count."""
-    if not campaign_ids:
+def known_clicks(session: Session, click_ids: set[str]) -> dict[str, Any]:
+    """Return the row of each click that is here, with its campaign's window in days."""
+    if not click_ids:
         return {}
-    statement = sa.select(Campaign.id, Campaign.attribution_window_days).where(Campaign.id.in_(campaign_ids))
-    return {row.id: row.attribution_window_days for row in session.execute(statement)}
-
-
-def _existing(session: Session, beliefs: Sequence[Belief]) -> dict[_Key, Conversion]:
-    keys = sorted({belief.key for belief in beliefs})
-    if not keys:
-        return {}
-    statement = sa.select(Conversion).where(sa.tuple_(Conversion.source_id, Conversion.dedupe_key).in_(keys))
-    return {(found.source_id, found.dedupe_key): found for found in session.scalars(statement)}
-
-
-def _repeat(session: Session, conversion: Conversion, belief: Belief, receipt_id: str) -> Status:
-    """Compare a repeated postback with what was recorded; the first of its kind wins, another content holds it."""
-    if conversion.content_sha256 == belief.claim.sha256:
-        return Status.DUPLICATE
-    session.refresh(conversion, with_for_update=True)
-    if _is_known_conflict(session, conversion, belief.claim):
-        # The network repeats itself: a person who has decided about this already need not decide again.
-        return Status.CONFLICT
-    before = conversion.hold_reason
-    if event_rules.may_hold(State(conversion.state)):
-        conversion.hold_reason = HoldReason.CONFLICT.value
-    details = {"told": belief.claim.facts, "content_sha256": belief.claim.sha256, "hold_reason_before": before}
-    events.append(
-        session,
-        conversion,
-        Event(EventKind.CONFLICTED, INTAKE, belief.attempt.received_at, receipt_id=receipt_id, details=details),
-    )
-    session.flush()
-    return Status.CONFLICT
-
-
-def _is_known_conflict(session: Session, conversion: Conversion, claim: Claim) -> bool:
-    earlier = session.scalars(
-        sa.select(ConversionEvent.details).where(
-            ConversionEvent.conversion_id == conversion.id, ConversionEvent.kind == EventKind.CONFLICTED.value
+    statement = (
+        sa.select(
+            Click.id, Click.click_id, Click.campaign_id, Click.affiliate_id, Click.clicked_at,
+            Campaign.attribution_window_days,
         )
-    )
-    return any(details["content_sha256"] == claim.sha256 for details in earlier)
+        .join(Campaign, Campaign.id == Click.campaign_id)
+        .where(Click.click_id.in_(sorted(click_ids)))
+    )  # fmt: skip
+    return {row.click_id: row for row in session.execute(statement)}
 
 
-def _receipt(belief: Belief, receipt_id: str, outcome: Recorded) -> dict[str, Any]:
+def receipt_of(belief: Belief, receipt_id: str, outcome: Recorded) -> dict[str, Any]:
+    """Return the receipt of a belief, as a row."""
     if outcome.status is Status.UNAUTHORISED:
         return receipts.refused(receipt_id, belief.attempt, Refusal.STALE, belief.secret_id)
     return receipts.believed(
@@ -221,7 +168,7 @@ def _receipt(belief: Belief, receipt_id: str, outcome: Recorded) -> dict[str, An
             belief.secret_id,
             belief.assurance,
             belief.covered_fields,
-            dedupe_key=belief.dedupe_key,
+            dedupe_key=belief.dedupe_key or None,
             conversion_id=outcome.conversion_id,
         ),
     )

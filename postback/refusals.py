@@ -1,10 +1,7 @@
 """Refused attempts: a bounded sample is kept with its true reason, the rest is counted."""
 
 from prometheus_client import Counter
-from sqlalchemy.orm import Session
 
-from core.runtime import Runtime
-from postback import receipts
 from postback.rate import Buckets, Rate
 from postback.receipts import Attempt
 from postback.verification import Refusal
@@ -28,10 +25,3 @@ def is_sampled(samples: Buckets, attempt: Attempt, refusal: Refusal) -> bool:
         UNSAMPLED.inc()
         return False
     return True
-
-
-def keep(
-    runtime: Runtime, session: Session, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
-) -> None:
-    """Store the receipt of a refused attempt."""
-    receipts.write(session, [receipts.refused(runtime.new_id("rcp"), attempt, refusal, secret_id)])

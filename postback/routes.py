@@ -1,37 +1,35 @@
 """The HTTP door of postback."""
 
-import time
 from typing import Any
 
-import flask
-from flask.blueprints import BlueprintSetupState
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import MethodNotAllowed
 
 from access.roles import EVERYONE, Role
-from core.http.doors import SIGNED, actors, current_actor
+from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import listing
 from core.rows import existing
 from core.runtime import installed
 from partners.models import Source
-from postback import events, example, intake, queries
+from postback import checking, events, example, queries
+from postback.checking import Pasted
 from postback.events import Decision
 from postback.example import Example
-from postback.intake import Memory
 from postback.models import Conversion, Receipt
+from postback.presets.catalogue import CATALOGUE, Preset
 from postback.queries import ConversionQuery, ReceiptQuery
-from postback.receipts import Attempt
 from postback.schemas import (
     ConversionDecisionSchema,
     ConversionQuerySchema,
     ConversionSchema,
-    PostbackAnswerSchema,
+    PastedSchema,
     PostbackExampleSchema,
+    PresetListSchema,
     ReceiptQuerySchema,
     ReceiptSchema,
     RevealedReceiptSchema,
+    ValidationSchema,
 )
 
 blueprint = Blueprint(
@@ -39,59 +37,6 @@ blueprint = Blueprint(
 )
 
 MAY_SEE_RAW = frozenset({Role.ADMIN, Role.FINANCE, Role.AUDITOR})
-_MEMORY = "clickledger_postback_memory"
-_METHODS = ["GET", "OPTIONS", "POST"]
-
-
-def _remember(state: BlueprintSetupState) -> None:
-    # One memory an application, and so one a process: buckets are not shared, a source's rate is that of one process.
-    state.app.extensions[_MEMORY] = Memory()
-
-
-blueprint.record(_remember)
-
-
-@endpoint(blueprint, "GET", "/postback/<source_id>", door=SIGNED, answers=PostbackAnswerSchema, transaction=False)
-def get_postback(source_id: str) -> flask.Response:
-    """Take a postback signed under pb1: every parameter in the query, `sig` last."""
-    if flask.request.method == "HEAD":
-        # A link checker's probe. An empty 200 would look like a recorded postback in the sender's log.
-        raise MethodNotAllowed(_METHODS)
-    return _received(source_id)
-
-
-@endpoint(blueprint, "POST", "/postback/<source_id>", door=SIGNED, answers=PostbackAnswerSchema, transaction=False)
-def post_postback(source_id: str) -> flask.Response:
-    """Take a postback signed under sw1 (Standard Webhooks): a JSON object, signed in three headers."""
-    return _received(source_id)
-
-
-def _received(source_id: str) -> flask.Response:
-    request, runtime = flask.request, installed()
-    started, now = time.perf_counter(), runtime.clock()
-    # The bytes as they came: request.args would hide repeated names and turn bytes that are no text into some.
-    query = request.environ.get("QUERY_STRING", "").encode("latin-1")
-    answer = intake.out_of_bounds(
-        request.method,
-        query_bytes=len(query),
-        content_length=request.environ.get("CONTENT_LENGTH"),
-        transfer_encoding=request.environ.get("HTTP_TRANSFER_ENCODING"),
-    )
-    if answer is None:
-        attempt = Attempt(
-            source_id=source_id,
-            method=request.method,
-            peer=request.remote_addr or "",
-            query=query,
-            received_at=now,
-            started=started,
-            body=request.get_data(cache=False) if request.method == "POST" else b"",
-            signature_headers={
-                name: request.headers[name] for name in intake.SIGNATURE_HEADERS if name in request.headers
-            },
-        )
-        answer = intake.receive(runtime, flask.current_app.extensions[_MEMORY], attempt)
-    return flask.Response(answer.body, answer.code, answer.headers)
 
 
 @endpoint(
@@ -136,8 +81,26 @@ def list_conversions(session: Session, query: ConversionQuery) -> Page[Conversio
     creates=True,
 )  # fmt: skip
 def decide(session: Session, conversion_id: str, body: Decision) -> Conversion:
-    """Approve a held conversion, or reject one that is not accrued yet; people only, with a reason."""
+    """Approve a held conversion, reject, adjust, refund or charge back one: people only, with a reason."""
     return events.decide(installed(), session, conversion_id, body, actor=current_actor())
+
+
+@endpoint(
+    blueprint, "POST", "/api/v1/sources/<source_id>/validate",
+    door=actors(Role.ADMIN), body=PastedSchema, answers=ValidationSchema,
+)  # fmt: skip
+def validate(session: Session, source_id: str, body: Pasted) -> dict[str, Any]:
+    """Say what would become of a pasted request, check by check, and why; nothing is recorded. People only."""
+    return checking.check(installed(), session, source_id, body)
+
+
+@endpoint(
+    blueprint, "GET", "/api/v1/presets",
+    door=actors(Role.ADMIN, Role.AUDITOR, scope="sources:read"), answers=PresetListSchema, transaction=False,
+)  # fmt: skip
+def list_presets() -> dict[str, list[Preset]]:
+    """List the networks that are known here, with what to enter at each; docs/networks.md says where it was read."""
+    return {"items": [preset for _, preset in sorted(CATALOGUE.items())]}
 
 
 @endpoint(

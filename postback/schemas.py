@@ -3,17 +3,16 @@
 import marshmallow as ma
 
 from core.http.wire import Amount, Moment, PageQuerySchema, Text, Wire
-from postback.answers import Status
+from postback.answers import STORED, Status
+from postback.checking import Pasted
 from postback.event_rules import Act, State
 from postback.events import Decision
 from postback.queries import ConversionQuery, ReceiptQuery
 from postback.receipts import BELIEVED, REFUSED
 from postback.verification import Refusal
 
-_STORED = (
-    Status.ACCEPTED, Status.DUPLICATE, Status.CONFLICT, Status.UNMATCHED, Status.HELD_LATE, Status.INVALID,
-    Status.UNAUTHORISED,
-)  # fmt: skip
+_STORED = (*sorted(STORED), Status.UNAUTHORISED)
+_SECRET_FROM = {"ours": "us", "text": "network"}
 _ID = ma.validate.Length(max=40)
 
 
@@ -128,6 +127,80 @@ class ConversionDecisionSchema(Wire):
     kind = ma.fields.String(required=True, validate=ma.validate.OneOf([act.value for act in Act]))
     reason = Text(required=True, validate=[ma.validate.Length(1, 2000), ma.validate.Regexp(r".*\S", error="is needed")])
     version = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(min=1))
+    payout = Amount(load_default=None, metadata={"description": "what it is adjusted to"})
+    amount = Amount(load_default=None, metadata={"description": "the sale it is adjusted to"})
+
+
+class PresetSchema(ma.Schema):
+    """A network that is known here: make a source with the scheme `preset:NAME`."""
+
+    name = ma.fields.String()
+    scheme = ma.fields.Function(lambda preset: f"preset:{preset.name}")
+    title = ma.fields.String()
+    docs = ma.fields.String(allow_none=True)
+    is_confirmed = ma.fields.Boolean(metadata={"description": "whether a page of the vendor says so"})
+    note = ma.fields.String()
+    method = ma.fields.String()
+    assurance = ma.fields.String(metadata={"description": "A: all is signed, B: part, C: a static secret"})
+    covered_fields = ma.fields.List(
+        ma.fields.String(), attribute="covered", allow_none=True, metadata={"description": "null: all of them"}
+    )
+    secret_from = ma.fields.Function(lambda preset: _SECRET_FROM[preset.verifier["secret"]])
+    addresses = ma.fields.List(ma.fields.String())
+    parameters = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
+    status_words = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
+    amount_unit = ma.fields.String()
+    dedupe_by = ma.fields.String()
+    duplicates = ma.fields.String()
+    reversal = ma.fields.Function(lambda preset: preset.reversal.kind)
+    answers = ma.fields.String(attribute="answer_style")
+    url_template = ma.fields.Function(lambda preset: preset.url_template("{postback_url}"))
+
+
+class PresetListSchema(ma.Schema):
+    """All presets, by name."""
+
+    items = ma.fields.List(ma.fields.Nested(PresetSchema), required=True)
+
+
+class PastedSchema(Wire):
+    """Body of a validation: a request as somebody has it."""
+
+    shape = Pasted
+
+    method = ma.fields.String(required=True, validate=ma.validate.OneOf(["GET", "POST"]))
+    url = Text(
+        required=True, validate=ma.validate.Length(1, 10_000), metadata={"description": "whole, or from its path on"}
+    )
+    body = ma.fields.String(load_default="", validate=ma.validate.Length(max=65_536))
+    headers = ma.fields.Dict(
+        keys=Text(validate=ma.validate.Length(1, 100)),
+        values=Text(validate=ma.validate.Length(max=4000)),
+        load_default=dict,
+        validate=ma.validate.Length(max=100),
+    )
+    peer = Text(load_default=None, validate=ma.validate.Length(max=45), metadata={"example": "203.0.113.7"})
+
+
+class ValidationCheckSchema(ma.Schema):
+    """One check, in the door's order."""
+
+    name = ma.fields.String(metadata={"description": "the reason a refusal would carry"})
+    ok = ma.fields.Boolean(attribute="is_ok", allow_none=True, metadata={"description": "null: it could not be made"})
+    says = ma.fields.String()
+
+
+class ValidationSchema(ma.Schema):
+    """What would become of a request. No secret and no right signature is in it."""
+
+    verdict = ma.fields.String(metadata={"description": "believed, invalid or refused"})
+    reason = ma.fields.String(allow_none=True)
+    checks = ma.fields.List(ma.fields.Nested(ValidationCheckSchema))
+    parameters = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
+    faults = ma.fields.List(ma.fields.Nested(PostbackFaultSchema))
+    claim = ma.fields.Dict(allow_none=True)
+    repeats = ma.fields.String(allow_none=True, metadata={"description": "the conversion that has its key already"})
+    answer = ma.fields.Dict(metadata={"example": {"code": 200, "status": "accepted"}})
 
 
 class PostbackExampleSchema(ma.Schema):

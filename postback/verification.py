@@ -8,14 +8,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from postback.canonical import DIGEST_BYTES, Presented
+from postback.canonical import DIGEST_BYTES
+from postback.schemes.base import Mac, Presented, hmac_sha256
 
 AGE_MAX = timedelta(seconds=1800)
 AHEAD_MAX = timedelta(seconds=120)
-
-METHODS = {"pb1": "GET", "sw1": "POST"}
-# A signature over every field, the amount with it.
-ASSURANCE = {"pb1": "A", "sw1": "A"}
 
 # Known to nobody, and never believed even so.
 _DUMMY_KEY = secrets.token_bytes(32)
@@ -61,13 +58,14 @@ def decide(
     is_known: bool,
     is_admitted: bool,
     is_right_method: bool,
+    mac: Mac = hmac_sha256,
 ) -> Proven | Refusal:
     """Say who signed, or the first reason to refuse.
 
     The signature is computed in every case, so that an unknown source and an address outside the list take as long
     as a forged signature.
     """
-    secret_id = signer(presented, keys)
+    secret_id = signer(presented, keys, mac)
     checks = (
         (Refusal.UNKNOWN_SOURCE, not is_known),
         (Refusal.ADDRESS_NOT_ALLOWED, not is_admitted),
@@ -81,26 +79,21 @@ def decide(
     return Refusal.BAD_SIGNATURE if secret_id is None else Proven(secret_id)
 
 
-def signer(presented: Presented, keys: Sequence[SigningKey]) -> str | None:
+def signer(presented: Presented, keys: Sequence[SigningKey], mac: Mac = hmac_sha256) -> str | None:
     """Return the id of the first of `keys` that made one of the presented signatures, None when none did.
 
     Every key is compared with every signature: when it answers says nothing about which one matched.
     """
     found: str | None = None
     if not keys:
-        signed(presented.message, _DUMMY_KEY)
+        mac(presented.message, _DUMMY_KEY)
     for key in keys:
-        expected = signed(presented.message, key.key)
+        expected = mac(presented.message, key.key)
         for claimed in presented.signatures or (_NO_SIGNATURE,):
             # Bytes, not str: compare_digest raises TypeError on a non-ASCII str, and a hostile sender chooses it.
             is_same = hmac.compare_digest(expected, claimed)
             found = key.id if is_same and found is None else found
     return found if presented.signatures else None
-
-
-def signed(message: bytes, key: bytes) -> bytes:
-    """Return the HMAC-SHA256 of `message`."""
-    return hmac.digest(key, message, "sha256")
 
 
 def is_stale(*, sent_at: datetime, now: datetime) -> bool:

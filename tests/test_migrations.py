@@ -47,7 +47,9 @@ def test_the_migrated_tables_are_those_the_models_describe(empty: sa.Engine) -> 
     migrate(empty)
 
     with empty.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        parts = _partitions(empty)
+        options = {"compare_type": True, "include_object": lambda _o, name, *_: name not in parts}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, tables.METADATA) == []
 
 
@@ -69,7 +71,7 @@ def test_every_migration_goes_down_and_up_again_with_rows_in_its_tables(empty: s
 
     for revision in REVISIONS:
         migrate(empty, revision)
-    assert set(sa.inspect(empty).get_table_names()) == {"alembic_version", *tables.METADATA.tables}
+    assert set(sa.inspect(empty).get_table_names()) - _partitions(empty) == {"alembic_version", *tables.METADATA.tables}
 
 
 def test_of_several_processes_that_migrate_at_once_one_does_and_the_others_wait(empty: sa.Engine) -> None:
@@ -81,6 +83,15 @@ def test_of_several_processes_that_migrate_at_once_one_does_and_the_others_wait(
 
     with empty.connect() as connection:
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [REVISIONS[-1]]
+
+
+def _partitions(engine: sa.Engine) -> set[str]:
+    """Names of the tables that are parts of another, and of their indexes."""
+    if engine.dialect.name == "sqlite":
+        return set()
+    with engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT relname FROM pg_class JOIN pg_inherits ON oid = inhrelid"))
+        return set(found.scalars())
 
 
 def _migrate_alone(url: str) -> None:
@@ -101,6 +112,8 @@ def _value(column: sa.Column[Any]) -> object:
     if kind is str:
         # Not active: a policy and a ruleset of version 0 are the active ones already.
         return "draft" if column.name == "state" else column.name[: getattr(column.type, "length", None) or 40]
+    if kind is bool:
+        return False
     if column.name == "amount_minor":
         return 0  # journal lines balance, and this is the only one
     values: dict[type, object] = {datetime: NOW, date: NOW.date(), bytes: b"bytes", dict: {}, list: [], Decimal: 1}

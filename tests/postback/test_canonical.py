@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postback import canonical, verification
+from postback import canonical
+from postback.schemes import reading
+from postback.schemes.base import hmac_sha256
 
 KEY = bytes(range(32))
 SOURCE = "src_7Qm2vK9x"
@@ -32,7 +34,7 @@ def test_pb1_signs_the_raw_query_as_published(click_id: str, signature: str) -> 
     presented = canonical.pb1_presented("GET", SOURCE, query.encode())
 
     assert presented.signatures == (bytes.fromhex(signature),)
-    assert verification.signed(presented.message, KEY).hex() == signature
+    assert hmac_sha256(presented.message, KEY).hex() == signature
     assert canonical.pairs(query.encode()).values["click_id"] in {"ABC123", "ABC 123"}
 
 
@@ -51,7 +53,7 @@ def test_sw1_signs_as_standard_webhooks_publishes(
 ) -> None:
     presented = canonical.sw1_presented(message_id, timestamp, b"v1," + signature, body)
 
-    assert presented.signatures == (verification.signed(presented.message, key),)
+    assert presented.signatures == (hmac_sha256(presented.message, key),)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_what_is_written_as_pairs_is_read_as_it_was(values: dict[str, str]) -> N
 @given(st.binary(max_size=60))
 def test_no_bytes_make_the_readers_fail(raw: bytes) -> None:
     canonical.pairs(raw)
-    canonical.json_object(raw, wanted={"a"})
+    reading.json_at(raw, {"a"})
     canonical.pb1_presented("GET", SOURCE, raw)
     canonical.sw1_presented(raw, raw, raw, raw)
 
@@ -160,7 +162,6 @@ def test_no_bytes_make_the_readers_fail(raw: bytes) -> None:
         (b'{"a": NaN}', "body"),
         (b'{"a": 1, "a": 2}', "a"),
         (b'{"z": {"a": 1, "a": 2}}', "a"),
-        (b'{"a": true}', "a"),
         (b'{"a": [1]}', "a"),
         (b'{"a": 1e5}', "a"),
         (b'{"a": 1e999999999999999999999}', "body"),
@@ -174,7 +175,7 @@ def test_no_bytes_make_the_readers_fail(raw: bytes) -> None:
     ],
 )
 def test_json_out_of_form_is_named(body: bytes, field: str) -> None:
-    parameters = canonical.json_object(body, wanted={"a"})
+    parameters = reading.json_at(body, {"a"})
 
     assert [fault.field for fault in parameters.faults] == [field]
 
@@ -182,7 +183,7 @@ def test_json_out_of_form_is_named(body: bytes, field: str) -> None:
 def test_json_numbers_keep_every_digit_and_null_is_absent() -> None:
     body = b'{"a": 0.10, "b": 12345678901234567890.123456, "c": null, "d": {"deep": [1]}}'
 
-    parameters = canonical.json_object(body, wanted={"a", "b", "c"})
+    parameters = reading.json_at(body, {"a", "b", "c"})
 
     assert parameters.values == {"a": "0.10", "b": "12345678901234567890.123456"}
     assert parameters.names == ("a", "b", "c", "d")

@@ -37,7 +37,7 @@ def test_a_plain_postback_is_read() -> None:
 def test_every_fault_is_told_at_once_under_the_networks_own_names() -> None:
     reading = Reading(parameters={"payout": "commission", "transaction_id": "order"})
 
-    fields = faulty(reading, click_id="", commission="1.005", currency="gbp", occurred_at="yesterday", event="x" * 41)
+    fields = faulty(reading, click_id="", commission="1.005", currency="QQQ", occurred_at="yesterday", event="x" * 41)
 
     assert fields == ["click_id", "order", "event", "currency", "occurred_at"]
     assert faulty(reading, order="O1", commission="1.005") == ["commission"]

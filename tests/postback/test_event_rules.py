@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postback import attribution, event_rules
+from postback.content import Meaning
 from postback.event_rules import Act, Change, HoldReason, NotAllowed, State
 
 CLICKED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,9 +44,12 @@ def test_every_case_is_decided_and_a_rejection_is_final(state: State, act: Act, 
 
 
 def test_late_weighs_more_than_outside_the_window() -> None:
-    assert event_rules.hold_reason(is_late=True, is_outside_window=True) is HoldReason.LATE
-    assert event_rules.hold_reason(is_late=False, is_outside_window=True) is HoldReason.OUTSIDE_WINDOW
-    assert event_rules.hold_reason(is_late=False, is_outside_window=False) is None
+    held = event_rules.hold_reason
+    assert held(Meaning.PENDING, is_late=True, is_outside_window=True) is HoldReason.LATE
+    assert held(Meaning.PENDING, is_late=False, is_outside_window=True) is HoldReason.OUTSIDE_WINDOW
+    assert held(Meaning.PENDING, is_late=False, is_outside_window=False) is HoldReason.PENDING
+    assert held(Meaning.UNKNOWN, is_late=False, is_outside_window=False) is HoldReason.UNKNOWN_STATUS
+    assert held(Meaning.APPROVED, is_late=False, is_outside_window=False) is None
 
 
 @pytest.mark.parametrize(

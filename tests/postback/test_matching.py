@@ -6,6 +6,7 @@ from core import doorbell
 from core.runtime import Runtime
 from postback import jobs, matching
 from tests.conftest import START, TestClock
+from tests.journeys.engine import until
 from tests.postback.conftest import NOW_S, Network, Stored, Trade
 
 
@@ -18,7 +19,7 @@ def test_an_unmatched_conversion_is_matched_when_its_click_arrives(
 ) -> None:
     network.send(click_id="SOON")
     network.send(click_id="NEVER", transaction_id="OTHER")
-    assert waiting_stages(runtime) == {"matching-clicks"}
+    until(lambda: waiting_stages(runtime) == {"matching-clicks"}, "the ring after the commit")
     clock.advance(seconds=30)
     click = trade.click("SOON", clicked_at=START)
 

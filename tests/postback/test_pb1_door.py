@@ -367,7 +367,7 @@ def test_the_raw_request_reaches_no_log(
     lines = "\n".join(
         str(record.__dict__) for record in caplog.records if record.name.startswith(("click", "postback"))
     )
-    assert f"/postback/{network.source_id}" in lines
+    # Its receipt is a postback's log. What a log line may still say of one is that there was an outage.
     for secret in ("TXN789", "payout", "sig="):
         assert secret not in lines
     with runtime.reading() as session:

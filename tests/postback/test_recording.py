@@ -5,9 +5,9 @@ from datetime import timedelta
 from core.runtime import Runtime
 from postback import content, recording
 from postback.answers import Status
+from postback.beliefs import Belief
 from postback.content import Claim, Reading
 from postback.receipts import Attempt
-from postback.recording import Belief
 from tests.conftest import START
 from tests.postback.conftest import Network, Stored, Trade
 

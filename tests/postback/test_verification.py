@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postback import canonical, verification
-from postback.canonical import Presented
+from postback.schemes.base import Presented
 from postback.verification import Proven, Refusal
 from tests.postback.conftest import sign_pb1
 

@@ -24,3 +24,14 @@ def test_the_address_is_the_one_that_our_outermost_proxy_saw(
 
     with runtime.reading() as session:
         assert session.scalars(sa.select(Receipt.peer)).all() == [peer]
+
+
+def test_an_open_quote_in_the_senders_own_words_does_not_make_him_our_proxy(
+    settings: config.Settings, runtime: Runtime
+) -> None:
+    client = create_app(replace(settings, trusted_proxy_hops=2)).test_client()
+
+    client.get("/postback/src_none", headers={"X-Forwarded-For": '192.0.2.66, ", 198.51.100.7, 203.0.113.9'})
+
+    with runtime.reading() as session:
+        assert session.scalars(sa.select(Receipt.peer)).all() == ["198.51.100.7"]

@@ -1,0 +1,41 @@
+"""A belief: what intake hands to the writer, and what it comes to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from postback.answers import Status
+from postback.content import Claim, DedupeBy, Duplicates
+from postback.receipts import Attempt
+
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A proven and valid postback that waits to be recorded. `refuses_late`: its source wants no late ones."""
+
+    attempt: Attempt
+    secret_id: str
+    assurance: str
+    covered_fields: Sequence[str]
+    claim: Claim
+    dedupe_key: str
+    is_late: bool = False
+    refuses_late: bool = False
+    is_test: bool = False
+    dedupe_by: DedupeBy = DedupeBy.TRANSACTION_ID
+    duplicates: Duplicates = Duplicates.IGNORE
+
+    @property
+    def key(self) -> _Key:
+        """What is unique for ever."""
+        return self.attempt.source_id, self.dedupe_key
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of a belief; of a repeated one the ids are the first one's."""
+
+    status: Status
+    receipt_id: str | None = None
+    conversion_id: str | None = None

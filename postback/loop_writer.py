@@ -1,0 +1,100 @@
+"""Group commit of an event loop on PostgreSQL: the loop itself writes what is new and plain.
+
+Everything else goes on to the writer with its thread: a repeated key, a reversal, a source
+that has moved on, rows of refusals, a statement that the database refuses.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any
+
+import psycopg
+
+from core.async_postgresql import Statements
+from core.errors import Unavailable
+from core.runtime import Runtime
+from postback import quick_recording
+from postback.beliefs import Recorded
+from postback.intake import Write
+from postback.writer import BATCH_MAX, BATCHES, WAIT_S_MAX, WAITING_MAX, Writer
+
+log = logging.getLogger(__name__)
+
+_Place = tuple[Write, "asyncio.Future[Recorded | None]"]
+
+
+class LoopWriter:
+    """Writes for one loop. `recorded` answers None for what the other writer has to take."""
+
+    def __init__(self, runtime: Runtime, writer: Writer) -> None:
+        self._runtime = runtime
+        self._writer = writer
+        self._statements = Statements(runtime.engine)
+        self._waiting: deque[_Place] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def takes(self, write: Write) -> bool:
+        """Say whether this writer is the one to ask."""
+        return write.belief is not None and quick_recording.may_be_quick(write.belief)
+
+    async def recorded(self, write: Write) -> Recorded | None:
+        """Write a belief with the next batch; raise Unavailable when the line is full or the commit takes too long."""
+        if len(self._waiting) >= WAITING_MAX:
+            message = "too many postbacks wait to be written"
+            raise Unavailable(message)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Recorded | None] = loop.create_future()
+        self._waiting.append((write, future))
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._run())
+        # A timer of the loop, not asyncio.wait_for: that one makes a task for every postback.
+        timer = loop.call_later(WAIT_S_MAX, _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def _run(self) -> None:
+        # Once round the loop first: what has come in with the first of them goes out with it.
+        await asyncio.sleep(0)
+        while self._waiting:
+            batch: list[_Place] = []
+            while self._waiting and len(batch) < BATCH_MAX:
+                write, future = self._waiting.popleft()
+                if not future.done():
+                    batch.append((write, future))
+            if batch:
+                BATCHES.observe(len(batch))
+                await self._write(batch)
+
+    async def _write(self, batch: list[_Place]) -> None:
+        revisions: dict[str, int] = {}
+        for write, _ in batch:
+            revisions[write.source_id] = max(write.revision or 0, revisions.get(write.source_id, 0))
+        # Of two revisions of one source the higher is the newer: who rests on the other is looked at again.
+        beliefs = [write.belief for write, _ in batch if write.belief and write.revision == revisions[write.source_id]]
+        done: dict[int, Recorded] = {}
+        try:
+            async with asyncio.timeout(WAIT_S_MAX):
+                done = await quick_recording.record(
+                    self._runtime, self._statements, beliefs, revisions, self._writer.ringer.ring
+                )
+        except Unavailable as error:
+            # Lost or refused: the other writer finds out which, with a connection of its own.
+            log.warning("loop writer hands over", extra={"error": type(error.__cause__).__name__})
+        except TimeoutError:
+            for _, future in batch:
+                _give_up(future)
+            return
+        except psycopg.Error as error:
+            log.warning("loop writer hands over", extra={"error": type(error).__name__})
+        self._writer.note_uses([write.used_secret for write, _ in batch if write.used_secret is not None])
+        for write, future in batch:
+            if not future.done():
+                future.set_result(done.get(id(write.belief)))
+
+
+def _give_up(future: "asyncio.Future[Any]") -> None:
+    if not future.done():
+        future.set_exception(Unavailable("the commit takes too long"))
