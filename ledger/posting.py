@@ -70,6 +70,13 @@ def revenue(*, conversion_id: str, money: Money, occurred_on: date) -> Posting:
     return Posting(EntryKind.REVENUE, "conversion", conversion_id, occurred_on, f"revenue of {conversion_id}", lines)
 
 
+def changed_revenue(*, accrual_id: str, conversion_id: str, money: Money, occurred_on: date) -> Posting:
+    """Return the entry of a change in what a network owes us, posted with the accrual that says why."""
+    lines = _transfer(money, debit=(RECEIVABLE, None), credit=(REVENUE, None))
+    description = f"changed revenue of {conversion_id}"
+    return Posting(EntryKind.REVENUE, "accrual", accrual_id, occurred_on, description, lines)
+
+
 def batch_sent(*, end_to_end_id: str, payout_id: str, affiliate_id: str, money: Money, sent_on: date) -> Posting:
     """Return the entry of a payout that has left in a payment file and is not yet seen at the bank."""
     lines = _transfer(money, debit=(PAYABLE, affiliate_id), credit=(CLEARING, None))

@@ -165,17 +165,20 @@ def _category(conversion: Conversion, owed: Money, known: _Known) -> Chosen:
     return known.choose(facts)
 
 
+def entry_of(row: Mapping[str, Any]) -> Posting:
+    """Return the journal entry of an accrual's row."""
+    return posting.accrual(
+        accrual_id=row["id"],
+        conversion_id=row["conversion_id"],
+        affiliate_id=row["affiliate_id"],
+        account=row["category_account"],
+        money=Money(row["amount_minor"], row["currency"]),
+        occurred_on=row["occurred_on"],
+    )
+
+
 def _postings(conversion: Conversion, row: Mapping[str, Any], known: _Known) -> list[Posting]:
-    made = [
-        posting.accrual(
-            accrual_id=row["id"],
-            conversion_id=conversion.id,
-            affiliate_id=row["affiliate_id"],
-            account=row["category_account"],
-            money=Money(row["amount_minor"], row["currency"]),
-            occurred_on=row["occurred_on"],
-        )
-    ]
+    made = [entry_of(row)]
     told = _told(conversion, known)
     if told.payout_means is PayoutMeans.OWED_TO_US and told.payout_minor is not None:
         money = Money(told.payout_minor, told.currency)

@@ -95,11 +95,15 @@ def present(session: Session, payouts: Sequence[Payout]) -> dict[str, Claim]:
 
 
 def payable() -> sa.Select[Accrual]:
-    """Return the query of accruals whose conversion counts: accrued, and held by nothing that came up since."""
+    """Return the query of accruals whose conversion counts: accrued, and held by nothing that came up since.
+
+    Those of one that was taken back count too: what was accrued for it and what takes it back come to nothing together,
+    and where the first is paid already the second is what the affiliate owes.
+    """
     return (
         sa.select(Accrual)
         .join(Conversion, Conversion.id == Accrual.conversion_id)
-        .where(Conversion.state == "accrued", Conversion.hold_reason.is_(None))
+        .where(Conversion.state.in_(("accrued", "reversed")), Conversion.hold_reason.is_(None))
     )
 
 

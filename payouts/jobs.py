@@ -2,18 +2,19 @@
 
 from core.runtime import installed
 from ledger.periods import period_of
-from payouts import accrual, bundling, settlement
+from payouts import accrual, adjusting, bundling, settlement
 
 BATCH_ROWS_MAX = 500
 
 
 def accrue() -> None:
-    """Accrue every recorded conversion, a batch at a time, until none waits."""
+    """Accrue every recorded conversion, and what has changed since, a batch at a time, until none waits."""
     runtime = installed()
-    taken = BATCH_ROWS_MAX
-    while taken:
-        with runtime.transaction() as session:
-            taken = accrual.run_batch(runtime, session, BATCH_ROWS_MAX)
+    for run_batch in (accrual.run_batch, adjusting.run_batch):
+        taken = BATCH_ROWS_MAX
+        while taken:
+            with runtime.transaction() as session:
+                taken = run_batch(runtime, session, BATCH_ROWS_MAX)
 
 
 def bundle(period: str | None = None, asked_by: str | None = None) -> None:

@@ -17,7 +17,7 @@ from postback.models import Conversion, ConversionEvent
 from reports.continuity import Span, gaps
 from reports.matching import DiscrepancyState, Leg
 from reports.models import BankLine, Discrepancy, NetworkLine, Reconciliation, Statement
-from reports.network_leg import REJECTED
+from reports.network_leg import NOT_OURS
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,10 @@ def _last_runs(session: Session, period: str) -> tuple[dict[str, datetime], date
     return {str(id_): at for id_, at in found.items()}, for_all
 
 
+# What can happen to a conversion that a comparison would see.
+_CHANGES = ("rejected", "adjusted", "upsold", "refunded", "charged_back")
+
+
 def _last_changes(session: Session, period: str) -> dict[str, datetime]:
     """Return, per source, when the last thing came in that a run of the month compares."""
     start, end = periods.moments(period)
@@ -91,7 +95,7 @@ def _last_changes(session: Session, period: str) -> dict[str, datetime]:
     rejected = (
         sa.select(Conversion.source_id, ConversionEvent.at)
         .join(ConversionEvent, ConversionEvent.conversion_id == Conversion.id)
-        .where(is_ours, ConversionEvent.kind == REJECTED)
+        .where(is_ours, ConversionEvent.kind.in_(_CHANGES))
     )
     imported = sa.select(Statement.source_id, Statement.imported_at).where(
         Statement.kind == "network", Statement.period == period, Statement.new > 0
@@ -218,7 +222,7 @@ def _waiting_payouts(session: Session, period: str) -> list[str]:
 def _converting(period: str) -> sa.Select[str]:
     start, end = periods.moments(period)
     return sa.select(Conversion.source_id).where(
-        Conversion.occurred_at >= start, Conversion.occurred_at < end, Conversion.state != REJECTED
+        Conversion.occurred_at >= start, Conversion.occurred_at < end, Conversion.state.not_in(NOT_OURS)
     )
 
 

@@ -12,7 +12,8 @@ from reports.matching import DiscrepancyClass, Found, Leg, Pass, class_of_line, 
 from reports.models import Match, NetworkLine
 from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, streamed
 
-REJECTED = "rejected"  # the state of a conversion that we say did not happen
+# The states of a conversion that we say did not happen, or not to be paid for.
+NOT_OURS = ("rejected", "reversed", "test")
 
 
 class NetworkLeg:
@@ -30,7 +31,7 @@ class NetworkLeg:
         self.source_id = source_id
         start, end = periods.moments(period)
         self._is_in_month = sa.and_(Conversion.occurred_at >= start, Conversion.occurred_at < end)
-        kept = Conversion.state != REJECTED
+        kept: sa.ColumnElement[bool] = Conversion.state.not_in(NOT_OURS)
         if source_id is not None:
             kept = sa.and_(kept, Conversion.source_id == source_id)
         self._is_ours = sa.and_(kept, self._is_in_month)
