@@ -36,9 +36,8 @@ lock: $(DEVELOPMENT)  ## renew the lock files from pyproject.toml
 migrate: $(RUNTIME)  ## bring the database to the newest revision
 	@exec $(PYTHON) -m web.launch migrate
 
-# Not in the list: there is no benchmark yet.
-bench:
-	@echo 'bench/ holds no benchmark yet: nothing was measured'
+bench: $(DEVELOPMENT)  ## measure intake beside other frameworks, about 35 minutes; ARGS="--seconds 2 --only NAME,NAME" for less
+	@exec $(PYTHON) -m bench.intake $(ARGS)
 
 $(PYTHON):
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
