@@ -36,6 +36,9 @@ class Settings:
     trusted_proxy_hops: int
     var_dir: Path
     web_processes: int
+    intake_port: int
+    intake_processes: int
+    receipt_retention_days: int
     company_name: str | None
     company_iban: str | None
     company_bic: str | None
@@ -119,10 +122,15 @@ def load(environment: Mapping[str, str]) -> Settings:
         trusted_proxy_hops=read.number("TRUSTED_PROXY_HOPS", 0, lowest=0, highest=10),
         var_dir=var_dir,
         web_processes=read.number("WEB_PROCESSES", 2, lowest=1, highest=64),
+        intake_port=read.number("INTAKE_PORT", 0, lowest=0, highest=65535),
+        intake_processes=read.number("INTAKE_PROCESSES", 2, lowest=1, highest=64),
+        receipt_retention_days=read.number("RECEIPT_RETENTION_DAYS", 400, lowest=90, highest=3650),
         company_name=read.text("COMPANY_NAME", "", kept_in=var_dir) or None,
         company_iban=read.checked("COMPANY_IBAN", read.text("COMPANY_IBAN", "", kept_in=var_dir), iban_fault) or None,
         company_bic=read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=var_dir), bic_fault) or None,
     )
+    if settings.intake_port == settings.port:
+        read.faults.append("INTAKE_PORT is PORT: the second service needs a port of its own")
     if (settings.company_name is None) is not (settings.company_iban is None):
         read.faults.append("COMPANY_NAME and COMPANY_IBAN go together: payment files name both")
     if read.faults:

@@ -1,4 +1,7 @@
-"""gunicorn's settings, whoever starts it: `gunicorn -c deploy/gunicorn.conf.py wsgi:app`."""
+"""gunicorn's settings, whoever starts it: `gunicorn -c deploy/gunicorn.conf.py wsgi:whole`.
+
+For two services see deploy/README.md: `wsgi:intake` and `wsgi:whole`, each with its own PORT.
+"""
 
 import os
 import shutil
@@ -19,11 +22,16 @@ except ConfigurationError as error:
 
 bind = f"{in_url(settings.host)}:{settings.port}"
 workers = settings.web_processes
-worker_class = "gthread"
-threads = 8
+# An event loop: a client that sends half a header costs it nothing, where it costs a thread a thread (bench/results).
+worker_class = "asgi"
+asgi_lifespan = "on"
+worker_connections = 2000
+backlog = 2048
+keepalive = 15
 # Shorter than the process manager's patience of 5 s, so that an answer under way is still given.
 graceful_timeout = 4
-# Intake bounds a line itself, and answers 414 with its own body; 8190 is the longest gunicorn reads.
+# Intake bounds a line itself, and answers 414 with its own body; 8190 is the longest gunicorn reads. The C parser that
+# gunicorn takes where it is installed (gunicorn_h1c) has the same bound.
 limit_request_line = 8190
 # It would put a socket into the home folder, one for all installations.
 no_control_socket = True
@@ -33,7 +41,7 @@ loglevel = "warning"
 proc_name = "clickledger"
 
 # Every worker counts for itself in files there; /metrics adds them up. Files of an earlier start would be added too.
-_prometheus = settings.var_dir / "prometheus"
+_prometheus = settings.var_dir / os.environ.get("METRICS_FOLDER", "prometheus")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_prometheus)
 
 

@@ -28,7 +28,7 @@ from core.ids import id_maker
 from core.runtime import Runtime
 from tests import servers
 from web import assembly
-from web.app import create_app
+from web.app import DOOR, create_app
 from web.commands import migrate
 
 # Timing is never asserted: hypothesis would fail an example that took long on a busy machine.
@@ -211,11 +211,12 @@ def runtime(settings: config.Settings, clock: TestClock) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def app(runtime: Runtime, settings: config.Settings) -> flask.Flask:
+def app(runtime: Runtime, settings: config.Settings) -> Iterator[flask.Flask]:
     """The application on `runtime`."""
     app = create_app(settings)
     app.config["TESTING"] = False  # answer errors as in production
-    return app
+    yield app
+    app.extensions[DOOR].writer.close()
 
 
 @dataclass(frozen=True)

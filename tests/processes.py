@@ -37,14 +37,15 @@ def started(command: list[str], environment: Mapping[str, str], log: Path) -> It
 
 @contextlib.contextmanager
 def gunicorn(
-    environment: Mapping[str, str], folder: Path, *, app: str = "wsgi:app", workers: int = 2
+    environment: Mapping[str, str], folder: Path, *, app: str = "wsgi:whole", workers: int = 2
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Serve `app` on a free port; yield its URL and the master process once /healthz answers."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}", "--workers", str(workers),
-        "--worker-class", "gthread", "--threads", "8", "--no-control-socket", "--log-level", "warning",
+        *(("--worker-class", "asgi", "--asgi-lifespan", "on") if app.startswith("wsgi:") else ("--threads", "8")),
+        "--no-control-socket", "--log-level", "warning",
     ]  # fmt: skip
     with started(command, {**environment, "PORT": str(port)}, folder / "gunicorn.log") as process:
         deadline = time.monotonic() + START_TIMEOUT_S

@@ -13,11 +13,16 @@ import postback.routes
 import reports.routes
 import tracking.routes
 from config import Settings
-from web import audit, commands, documents, guard, health, problems, requests, session, stage_runs
+from core.runtime import installed
+from postback.door import Door
+from web import audit, commands, documents, guard, health, problems, proxies, requests, session, stage_runs
 from web.pages import console
 
 # More than the largest import of the spine; the postback door has its own, far smaller bound.
 BODY_BYTES_MAX = 64 * 1024 * 1024
+
+# Under which name an application keeps its postback door.
+DOOR = "clickledger_postback_door"
 
 OPENAPI = {
     "API_TITLE": "Clickledger",
@@ -50,9 +55,15 @@ def create_app(settings: Settings) -> flask.Flask:
     app = flask.Flask("web")
     app.config.update(OPENAPI, MAX_CONTENT_LENGTH=BODY_BYTES_MAX)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider's own switch, not on its base class
+    door = Door(installed, hops=settings.trusted_proxy_hops)
+    app.extensions[DOOR] = door
+    app.wsgi_app = door.in_front_of(app.wsgi_app)  # type: ignore[method-assign, assignment, arg-type]
     if settings.trusted_proxy_hops:
         hops = settings.trusted_proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        # The sender's address is ours to find: with an open quote in the header, ProxyFix takes him for our proxy.
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            proxies.in_front_of(app.wsgi_app, hops=hops), x_for=0, x_proto=hops, x_host=hops
+        )
     Migrate(app, directory=str(commands.MIGRATIONS))
     requests.register(app)
     guard.register(app)

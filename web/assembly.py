@@ -1,5 +1,7 @@
 """Builds a process's runtime from its settings."""
 
+from datetime import timedelta
+
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -10,6 +12,8 @@ from core.database import connect, reading_sessions, sessions
 from core.encryption import Keyring
 from core.ids import id_maker
 from core.runtime import Company, Runtime
+from partners import presets
+from postback import schemes_of_sources
 
 # A postback is answered in well under a second, Redis or no Redis, and a lost ring loses nothing: redis-py's own ten
 # retries with growing pauses took 4 s. The one retry is for a pooled connection that a restarted server has closed.
@@ -20,6 +24,7 @@ REDIS_RETRY = Retry(NoBackoff(), 1)
 def build(settings: Settings) -> Runtime:
     """Return the runtime of `settings`. Nothing is connected yet: workers fork first."""
     settings.var_dir.mkdir(parents=True, exist_ok=True)
+    presets.install(schemes_of_sources.defaults())
     engine = connect(settings.database_url)
     redis = Redis.from_url(
         settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, retry=REDIS_RETRY
@@ -35,6 +40,7 @@ def build(settings: Settings) -> Runtime:
         secret_key=settings.secret_key,
         public_url=settings.public_url,
         company=_company(settings),
+        receipt_retention=timedelta(days=settings.receipt_retention_days),
     )
 
 

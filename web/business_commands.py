@@ -1,6 +1,7 @@
 """The command line's groups for the business: sources, imports, reconciliations, keys."""
 
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from core.runtime import installed
 from ledger.periods import period_of
 from partners import secrets, sources
 from partners.models import Source
-from partners.sources import NewSource
 from reports import imports, queries, reconciliation
 from reports.imports import Imported, Upload
 from reports.matching import Leg
@@ -35,15 +35,26 @@ def _source() -> AppGroup:
 
     @group.command("create")
     @click.argument("name")
-    @click.option("--scheme", type=click.Choice(sources.SCHEMES), default="pb1", show_default=True)
+    @click.option("--scheme", default="pb1", show_default=True, help="pb1, sw1, stripe1, token, or preset:NAME.")
+    @click.option("--secret-stdin", is_flag=True, help="Read the network's own secret from standard input.")
     @click.option("--allow", "allowlist", multiple=True, help="An address or CIDR it fires from; none: every address.")
     @click.option("--currency", help="ISO 4217, for postbacks that name none.")
     @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
-    def create(name: str, scheme: str, allowlist: tuple[str, ...], currency: str | None, *, as_json: bool) -> None:
+    def create(
+        name: str, scheme: str, allowlist: tuple[str, ...], currency: str | None, *, secret_stdin: bool, as_json: bool
+    ) -> None:
         """Add a source and print its secret, this once."""
         runtime = installed()
-        new = NewSource(name, scheme, allowlist, default_currency=currency)
+        asked: dict[str, object] = {
+            "name": name,
+            "scheme": scheme,
+            "allowlist": allowlist,
+            "default_currency": currency,
+        }
+        if secret_stdin:
+            asked["secret"] = sys.stdin.read().strip()
         with faults_said(), runtime.transaction() as session:
+            new = sources.asked_for({field: value for field, value in asked.items() if value})
             source, secret = sources.create(runtime, session, new, actor=COMMAND_LINE)
         url = sources.postback_url(runtime, source.id)
         values = {"id": source.id, "postback_url": url, "secret": {"id": secret.id, "value": secret.value}}

@@ -15,6 +15,7 @@ from access import people, tokens
 from access.roles import SCOPES
 from core import audit as audit_log
 from core.runtime import installed
+from postback import seals
 from web import business_commands, stages
 from web.command_line import COMMAND_LINE, faults_said, say
 
@@ -124,13 +125,23 @@ def _audit() -> AppGroup:
     @group.command("verify")
     @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
     def verify(*, as_json: bool) -> None:
-        """Walk the chain of hashes; exit with 1 and name the first row that was changed."""
-        with installed().reading() as session:
+        """Walk the chain of hashes, and the seals of receipts; exit with 1 and name the first that does not hold."""
+        runtime = installed()
+        with runtime.reading() as session:
             rows, broken = audit_log.first_break(session)
-        found = {"rows": rows, "holds": broken is None, "broken_at": broken.seq if broken else None}
-        sentence = f"row {broken.seq} {broken.reason}" if broken else f"all {rows} rows hold"
-        say(found, sentence, as_json)
-        if broken:
+            kept_since = runtime.clock() - runtime.receipt_retention
+            sealed, broken_seal = seals.first_break(session, kept_since=kept_since)
+        found = {
+            "rows": rows,
+            "holds": broken is None and broken_seal is None,
+            "broken_at": broken.seq if broken else None,
+            "seals": sealed,
+            "broken_seal": broken_seal.seq if broken_seal else None,
+        }
+        log = f"row {broken.seq} {broken.reason}" if broken else f"all {rows} rows hold"
+        receipts = f"seal {broken_seal.seq} {broken_seal.reason}" if broken_seal else f"all {sealed} seals hold"
+        say(found, f"{log}; {receipts}", as_json)
+        if broken or broken_seal:
             sys.exit(1)
 
     return group

@@ -1,14 +1,16 @@
 """The RQ door of web: what only the whole house can tidy."""
 
+import postback.jobs
 from access import people
 from core.http import idempotency
 from core.runtime import installed
 
 
 def purge() -> None:
-    """Forget ended sessions and idempotency keys older than two days."""
+    """Forget ended sessions, idempotency keys older than two days, and receipts past their retention."""
     runtime = installed()
     now = runtime.clock()
     with runtime.transaction() as session:
         people.forget_ended_sessions(session, now=now)
         idempotency.forget(session, before=now - idempotency.KEPT)
+    postback.jobs.tidy_receipts()

@@ -35,6 +35,7 @@ from web.commands import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
 VALKEY = "valkey"
+_GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
 # Of sun_path, the shortest is macOS's with 104 bytes.
 SOCKET_PATH_BYTES_MAX = 100
 
@@ -155,16 +156,22 @@ def _run(*, quiet: bool, while_stdin: bool) -> int:
     with held(var_dir), _redis(var_dir) as valkey:
         kept.make_sandbox_company(var_dir, os.environ)
         settings = _prepared()
-        if not is_free(settings.host, settings.port):
-            message = (
-                f"port {settings.port} on {settings.host} is taken: choose another, such as PORT={settings.port + 1}"
-            )
-            raise Refused(message)
+        _check_ports(settings)
         _migrated_and_opened(settings)
         manager = Manager(_printer(var_dir, quiet=quiet))
         environment = os.environ | {"VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1"}
         for name, command in _commands(valkey).items():
             manager.add_process(name, f"exec {shlex.join(command)}", env=environment, cwd=str(ROOT))
+        if settings.intake_port:
+            alone = {
+                "PORT": str(settings.intake_port),
+                "INTAKE_PORT": "0",
+                "WEB_PROCESSES": str(settings.intake_processes),
+                "METRICS_FOLDER": "prometheus-intake",
+            }
+            manager.add_process(
+                "intake", f"exec {shlex.join([*_GUNICORN, 'wsgi:intake'])}", env=environment | alone, cwd=str(ROOT)
+            )
         if while_stdin:
             threading.Thread(target=_end_with_stdin, daemon=True).start()
         if not quiet:
@@ -172,6 +179,13 @@ def _run(*, quiet: bool, while_stdin: bool) -> int:
         manager.loop()
     # 130 and 143: Ctrl-C and SIGTERM, the ways it is meant to end. A child that ended by itself is a failure, always.
     return 0 if manager.returncode in (130, 143) else (manager.returncode or 1)
+
+
+def _check_ports(settings: config.Settings) -> None:
+    for name, port in (("PORT", settings.port), ("INTAKE_PORT", settings.intake_port)):
+        if port and not is_free(settings.host, port):
+            message = f"port {port} on {settings.host} is taken: choose another, such as {name}={port + 1}"
+            raise Refused(message)
 
 
 def _migrated_and_opened(settings: config.Settings) -> None:
@@ -242,7 +256,7 @@ def _valkey(path: Path, data: Path) -> list[str]:
 def _commands(valkey: list[str] | None) -> dict[str, list[str]]:
     """Return what runs, by name; deploy/Procfile says the same for other process managers."""
     commands = {
-        "web": [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "wsgi:app"],
+        "web": [*_GUNICORN, "wsgi:whole"],
         "worker": [sys.executable, "worker.py", "work"],
         "ring": [sys.executable, "worker.py", "ring"],
     }

@@ -30,7 +30,8 @@ _TABLE: tuple[Stage, ...] = (
     ),
     Stage("settlement", payouts.jobs.settle, every_s=10, does="acts on what people decided about payouts"),
     Stage("month-end", reports.jobs.month_end, every_s=10, does="does the reconciliations that were asked for"),
-    Stage("purge", web.jobs.purge, every_s=3600, does="forgets ended sessions and old idempotency keys"),
+    Stage("sealing", postback.jobs.seal_receipts, every_s=60, does="seals the receipts of the last minutes"),
+    Stage("purge", web.jobs.purge, every_s=3600, does="forgets ended sessions, old idempotency keys and old receipts"),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}

@@ -96,7 +96,7 @@ def test_a_month_goes_from_its_clicks_to_its_close(engine: Engine) -> None:
 
 def _nothing_secret_was_logged(engine: Engine, *canaries: str) -> None:
     logs = "".join(log.read_text() for log in engine.folder.glob("*.log"))
-    assert "/postback/src_" in logs
+    assert "/api/v1/" in logs
     assert [canary for canary in canaries if canary in logs] == []
 
 
