@@ -1,4 +1,4 @@
-"""Inserts many rows in one statement: JSON that PostgreSQL unfolds, the driver's own loop on SQLite.
+"""Inserts many rows in one statement: JSON that PostgreSQL unfolds, places for every value on SQLite.
 
 Measured on 32 rows of the three tables of intake: 90 us of the client's time a postback through json_to_recordset,
 190 through arrays and unnest, and more through SQLAlchemy's own batches.
@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session
 
+# What SQLite takes in one statement (SQLITE_MAX_VARIABLE_NUMBER).
+_SQLITE_PARAMETERS_MAX = 32_766
 Rows = Sequence[Mapping[str, Any]]
 _Bind = Callable[[Any], Any] | None
 
@@ -42,13 +44,14 @@ def insert_new(session: Session, table: sa.Table, rows: Rows, *, key: tuple[str,
     if connection.dialect.name == "postgresql":
         inserted = connection.exec_driver_sql(_unfolding(table, columns, key), {"rows": _json(rows)})
         return [tuple(row) for row in inserted]
-    statement, binds = _positional(table, columns, key, connection.dialect)
-    primary = [column.name for column in table.primary_key]
-    return [
-        tuple(row[name] for name in primary)
-        for row in rows
-        if connection.exec_driver_sql(statement, _bound(row, columns, binds)).rowcount
-    ]
+    made: list[tuple[Any, ...]] = []
+    step = max(1, _SQLITE_PARAMETERS_MAX // len(columns))
+    for start in range(0, len(rows), step):
+        chunk = rows[start : start + step]
+        statement, binds = _positional(table, columns, key, connection.dialect, len(chunk))
+        bound = tuple(value for row in chunk for value in _bound(row, columns, binds))
+        made += [tuple(row) for row in connection.exec_driver_sql(statement, bound)]
+    return made
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,12 @@ def _shape(table: sa.Table, columns: tuple[str, ...]) -> tuple[str, str, str]:
 
 @lru_cache(maxsize=256)
 def _positional(
-    table: sa.Table, columns: tuple[str, ...], key: tuple[str, ...] | None, dialect: Dialect
+    table: sa.Table, columns: tuple[str, ...], key: tuple[str, ...] | None, dialect: Dialect, rows: int = 1
 ) -> tuple[str, tuple[_Bind, ...]]:
-    places = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES ({places})"  # noqa: S608
+    places = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
+    statement = f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES {places}"  # noqa: S608
     if key is not None:
-        statement += f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
+        statement += f" ON CONFLICT ({', '.join(key)}) DO NOTHING RETURNING {_primary(table)}"
     binds = tuple(table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in columns)
     return statement, binds
 

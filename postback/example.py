@@ -66,7 +66,9 @@ def _signed(runtime: Runtime, source: Source, reading: Reading, secret: LiveSecr
                 body=options["body"],
             )  # fmt: skip
         case "token":
-            return signing.token(told, parameter=options["parameter"], placeholder=TOKEN_PLACEHOLDER)
+            # One of ours cannot be shown again: only its HMAC is kept.
+            placeholder = key.decode() if options.get("secret") == "text" else TOKEN_PLACEHOLDER
+            return signing.token(told, parameter=options["parameter"], placeholder=placeholder)
         case _:
             message = f"{source.preset} signs in a way of its own, which this does not imitate: send a test from there"
             raise Conflict(message, slug="no-example")

@@ -12,16 +12,17 @@ from postback.presets.catalogue import CATALOGUE, Preset, scheme_of
 from postback.schemes import generic
 from postback.schemes.base import Scheme
 
+# Who makes the secret: the network, whose text is the key, or we, whose token it puts into its URL.
+_KEY_FORMATS = {"text": KeyFormat.TEXT, "ours": KeyFormat.TOKEN}
+
 _GENERIC: Mapping[str, Callable[[Mapping[str, Any]], Scheme]] = {
     "body1": lambda table: generic.body1(
         "body1", table["header"].lower(), table["encoding"], table["prefix"], table["body"]
     ),
-    "token": lambda table: generic.token("token", table["parameter"], body=table["body"]),
+    "token": lambda table: generic.token(
+        "token", table["parameter"], body=table["body"], is_given=_KEY_FORMATS[table["secret"]] is KeyFormat.TEXT
+    ),
 }
-
-
-# Who makes the secret: the network, whose text is the key, or we, whose token it puts into its URL.
-_KEY_FORMATS = {"text": KeyFormat.TEXT, "ours": KeyFormat.TOKEN}
 
 
 def of(source: Source) -> Scheme:

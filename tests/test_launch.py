@@ -203,7 +203,7 @@ def test_a_folder_too_deep_for_a_socket_is_served_all_the_same_and_the_command_l
     process.terminate()
     process.wait(STOP_S_MAX)
 
-    assert verified.stdout == "all 0 rows hold\n"
+    assert verified.stdout == "all 0 rows hold; all 0 seals hold\n"
     assert not elsewhere.parent.exists()
 
 

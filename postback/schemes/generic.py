@@ -15,6 +15,7 @@ PEPPER_BYTES = 32
 _DIGEST_BYTES = canonical.DIGEST_BYTES
 _SIGNATURES_MAX = canonical.SIGNATURES_MAX
 _STRIPE_TIME = re.compile(rb"[0-9]{1,12}")
+_GIVEN = re.compile(rb"[A-Za-z0-9._~-]{8,200}")
 _TOKEN = re.compile(rb"[A-Za-z0-9._~-]{16,128}")
 
 
@@ -98,11 +99,19 @@ def body1(name: str, header: str, encoding: str = "hex", prefix: str = "", body:
     return Scheme(name, ("POST",), present, read, headers=(header,))
 
 
-def token(name: str, parameter: str | None, methods: tuple[str, ...] = ("GET", "POST"), body: str = "query") -> Scheme:
+def token(
+    name: str,
+    parameter: str | None,
+    methods: tuple[str, ...] = ("GET", "POST"),
+    body: str = "query",
+    *,
+    is_given: bool = False,
+) -> Scheme:
     """Return the static token: in the query's `parameter`, or behind the source in the path when that is None.
 
     It proves who holds it and nothing about what was sent: assurance C, nothing covered. The key is the pepper and
-    the stored HMAC of the token; the token itself is kept nowhere, and cut out of what a receipt keeps.
+    the stored HMAC of the token; the token itself is kept nowhere, and cut out of what a receipt keeps. One that the
+    network made (`is_given`) is kept sealed, as its other secrets are, and is the key itself.
     """
     field = None if parameter is None else parameter.encode()
 
@@ -110,11 +119,13 @@ def token(name: str, parameter: str | None, methods: tuple[str, ...] = ("GET", "
         found = [request.path_token] if field is None else _values(request.query, field)
         if not found or not found[0]:
             return Presented(b"", is_missing=True)
-        if len(found) > 1 or not _TOKEN.fullmatch(found[0]):
+        if len(found) > 1 or not (_GIVEN if is_given else _TOKEN).fullmatch(found[0]):
             return Presented(b"")
         return Presented(found[0], (PROVEN,))
 
     def mac(message: bytes, key: bytes) -> bytes:
+        if is_given:
+            return PROVEN if hmac.compare_digest(message, key) else b""
         digest = hmac.digest(key[:PEPPER_BYTES], message, "sha256")
         return PROVEN if hmac.compare_digest(digest, key[PEPPER_BYTES:]) else b""
 

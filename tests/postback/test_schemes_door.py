@@ -56,6 +56,7 @@ def fired(app: flask.Flask, curl: str, token: str = "") -> Answer:
         {"scheme": "token"},
         {"scheme": "preset:rewardful", "secret": "a secret of theirs", "parameters": {"click_id": "via"}},
         {"scheme": "preset:everflow"},
+        {"scheme": "preset:monlix", "secret": "0123456789abcdef-of-theirs"},
     ],
     ids=lambda asked: asked["scheme"],
 )
