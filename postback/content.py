@@ -135,8 +135,8 @@ class Reading:
 class Claim:
     """What one postback says happened. `told_at` is the network's own time for it, where it gave one.
 
-    Amounts are never negative: of a reversal they say how much is taken back. `is_reversal_by_form` tells one that is
-    known by its id or its sign from one whose word says so.
+    Amounts are never negative: of a reversal they say how much is taken back. `reversal_id` is the own id of one that
+    is known by its id or its sign, and not by its word: two of them may take back the same amount.
     """
 
     transaction_id: str
@@ -150,7 +150,7 @@ class Claim:
     told_at: datetime | None
     sent_at: datetime
     meaning: Meaning = Meaning.APPROVED
-    is_reversal_by_form: bool = False
+    reversal_id: str | None = None
 
     @property
     def occurred_at(self) -> datetime:
@@ -176,8 +176,8 @@ class Claim:
             "subs": dict(self.subs),
             "occurred_at": None if self.told_at is None else self.told_at.isoformat(),
         }
-        if self.is_reversal_by_form:
-            facts["reversal"] = True
+        if self.reversal_id is not None:
+            facts["reversal"] = self.reversal_id
         return facts
 
     @cached_property
@@ -262,7 +262,7 @@ def _with_reversal(claim: Claim, reading: Reading, original: str) -> Claim:
         payout=_positive(claim.payout),
         amount=_positive(claim.amount),
         meaning=meaning,
-        is_reversal_by_form=True,
+        reversal_id=claim.transaction_id,
     )
 
 

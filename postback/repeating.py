@@ -87,7 +87,7 @@ def _standing(conversion: Conversion, claim: Claim) -> Standing:
     same = is_same_currency and (claim.payout, claim.amount) == (conversion.payout, conversion.amount)
     return Standing(
         State(conversion.state),
-        is_pending=conversion.hold_reason == HoldReason.PENDING,
+        is_pending=conversion.hold_reason in {HoldReason.PENDING, HoldReason.UNKNOWN_STATUS},
         is_same_money=same,
         is_part=is_same_currency
         and (_is_part(claim.payout, conversion.payout) or _is_part(claim.amount, conversion.amount)),
