@@ -111,7 +111,11 @@ def _wait(cluster: Cluster, log: Path) -> None:
 
 def count(url: str, table: str) -> int:
     """Return how many rows `table` of the database at `url` has."""
-    statement = f"SELECT count(*) FROM {table}"
+    return number(url, f"SELECT count(*) FROM {table}")
+
+
+def number(url: str, statement: str) -> int:
+    """Return the one number that `statement` selects from the database at `url`."""
     if url.startswith("sqlite:///"):
         with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)) as file:
             return int(file.execute(statement).fetchone()[0])

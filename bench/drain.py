@@ -4,20 +4,17 @@
 """
 
 import argparse
-import contextlib
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import rq
 from redis import Redis
 
-from bench import filling, results
+from bench import databases, filling, results
 from bench.contenders import POSTGRESQL, SQLITE
 from bench.filling import Stored
 from bench.processes import Command, cpu_us, started
@@ -104,12 +101,7 @@ def _until(is_so: Any, patience_s: float) -> bool:
 
 def _left(url: str, *, limit: int) -> int:
     statement = f"SELECT count(*) FROM (SELECT 1 FROM conversions WHERE state = 'recorded' LIMIT {limit}) AS waiting"
-    if url.startswith("sqlite:///"):
-        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)) as file:
-            return int(file.execute(statement).fetchone()[0])
-    with psycopg.connect(url) as connection:
-        row = connection.execute(statement.encode()).fetchone()
-        return int(row[0]) if row else 0
+    return databases.number(url, statement)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import fcntl
 from collections import namedtuple
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -188,13 +189,19 @@ def insert_new(
     The database decides, not a look beforehand: of two transactions with the same key one inserts, and the other
     waits for it and then finds the key taken.
     """
-    plain = table_of(table)
+    renamed, primary = _names(table)
+    if any(name in renamed for name in (rows[0] if rows else ())):
+        rows = [{renamed.get(name, name): value for name, value in row.items()} for row in rows]
+    return [primary(*values) for values in bulk.insert_new(session, table_of(table), rows, key=tuple(key))]
+
+
+@lru_cache(maxsize=256)
+def _names(model: type[Base]) -> tuple[Mapping[str, str], Callable[..., Any]]:
+    """Return the columns that are called otherwise than their attributes, and the shape of a primary key."""
+    columns = {name: found.columns[0].name for name, found in sa.inspect(model).column_attrs.items()}
+    primary = namedtuple("Primary", [column.name for column in table_of(model).primary_key])  # type: ignore[misc]  # noqa: PYI024
     # Rows speak of attributes; a column whose name is a word of Python's is called otherwise there.
-    renamed = {name: column.columns[0].name for name, column in sa.inspect(table).column_attrs.items()}
-    if any(name != renamed[name] for name in (rows[0] if rows else ())):
-        rows = [{renamed[name]: value for name, value in row.items()} for row in rows]
-    primary = namedtuple("Primary", [column.name for column in plain.primary_key])  # type: ignore[misc]  # noqa: PYI024
-    return [primary(*values) for values in bulk.insert_new(session, plain, rows, key=tuple(key))]
+    return {name: column for name, column in columns.items() if name != column}, primary
 
 
 def table_of(model: type[Base]) -> sa.Table:

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.actors import system
 from postback.answers import Status
 from postback.content import Claim, DedupeBy, Duplicates
 from postback.receipts import Attempt
 
 _Key = tuple[str, str]
+
+# Who acts when a postback does something to a conversion.
+INTAKE = system("intake")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Says what would become of a pasted request, and why: the door's own checks, with nothing recorded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,14 @@ from core.errors import Fault, Invalid, NotFound
 from core.runtime import Runtime
 from partners import allowlist, secrets
 from partners.models import Source
-from partners.secrets import LiveSecret
 from postback import answers, hints, intake, known, verification
 from postback.answers import Answer, Status
 from postback.content import Meaning
+from postback.intake import Told
 from postback.known import KnownSource
 from postback.models import Conversion
 from postback.receipts import Attempt
+from postback.schemes.base import Presented
 from postback.verification import Proven, Refusal
 
 _PATH = "/postback/"
@@ -56,19 +57,25 @@ def check(runtime: Runtime, session: Session, source_id: str, pasted: Pasted) ->
         message = f"there is no source {source_id}"
         raise NotFound(message)
     attempt, path_source = _attempt(pasted, source, now)
-    proven = verification.signer(
-        source.scheme.present(intake.request_of(attempt, source.url)), source.keys(now), source.scheme.mac
-    )
+    request = intake.request_of(attempt, source.url)
+    presented, keys = source.scheme.present(request), source.keys(now)
+    proven = verification.signer(presented, keys, source.scheme.mac)
+    told = None if proven is None else intake.read(source, attempt, Proven(proven))
     ended = secrets.ended(runtime, session.get_one(Source, source.id), now)
-    checks = _checks(source, attempt, pasted, path_source, ended)
+    reasons = [] if told is not None else hints.of(request, source.scheme, keys, ended) or [_unexplained(keys)]
+    checks = [
+        *_before_the_proof(source, attempt, pasted, path_source),
+        Check(_proof(presented), told is not None, "; ".join(reasons) or "the proof holds"),
+        Check("state", source.state == "active", f"the source is {source.state}"),
+        *_time(source, told, now=now),
+    ]
     refusal = next((check.name for check in checks if check.is_ok is False), None)
     report: dict[str, Any] = {"checks": checks, "parameters": {}, "faults": [], "claim": None, "repeats": None}
-    if proven is None:
+    if told is None:
         return report | _told("refused", refusal or Refusal.BAD_SIGNATURE.value, answers.refused())
-    told = intake.read(source, attempt, Proven(proven))
     report |= {"parameters": dict(told.parameters.values), "faults": list(told.faults)}
     if refusal is not None:
-        return report | _told("refused", refusal, _refused(source))
+        return report | _told("refused", refusal, intake.shut_answer(source) or answers.refused())
     if told.claim is None:
         return report | _told("invalid", None, answers.invalid("rcp_", told.faults, source.style))
     key = told.claim.dedupe_key(source.reading.dedupe_by)
@@ -101,45 +108,33 @@ def _attempt(pasted: Pasted, source: KnownSource, now: datetime) -> tuple[Attemp
     return attempt, path_source
 
 
-def _checks(
-    source: KnownSource, attempt: Attempt, pasted: Pasted, path_source: str, ended: Sequence[LiveSecret]
-) -> list[Check]:
-    request = intake.request_of(attempt, source.url)
-    presented, keys = source.scheme.present(request), source.keys(attempt.received_at)
+def _before_the_proof(source: KnownSource, attempt: Attempt, pasted: Pasted, path_source: str) -> list[Check]:
     is_here = path_source == source.id
     is_admitted = None if pasted.peer is None else allowlist.admits(source.allowlist, pasted.peer)
     is_method = attempt.method in source.scheme.methods
-    is_proven = verification.signer(presented, keys, source.scheme.mac) is not None
-    reasons = [] if is_proven else hints.of(request, source.scheme, keys, ended)
-    proof = "signature_missing" if presented.is_missing else (
-        "signature_malformed" if not presented.signatures else "bad_signature"
-    )  # fmt: skip
-    made = [
+    return [
         Check("unknown_source", is_here, "the path names this source" if is_here else f"it goes to {path_source}"),
         Check("address_not_allowed", is_admitted, _address(source, pasted.peer, is_admitted)),
         Check("wrong_method", is_method, f"{source.scheme.name} takes {' or '.join(source.scheme.methods)}"),
-        Check(proof, is_proven, "; ".join(reasons) or ("the proof holds" if is_proven else _unexplained(keys))),
     ]
-    return [*made, *_time(source, attempt, presented_is_proven=is_proven)]
 
 
-def _time(source: KnownSource, attempt: Attempt, *, presented_is_proven: bool) -> list[Check]:
-    state = Check("state", source.state == "active", f"the source is {source.state}")
-    if not presented_is_proven or source.scheme.timestamp is None:
-        return [state]
-    keys = source.keys(attempt.received_at)
-    presented = source.scheme.present(intake.request_of(attempt, source.url))
-    secret_id = verification.signer(presented, keys, source.scheme.mac)
-    sent_at = intake.read(source, attempt, Proven(secret_id or "")).sent_at
-    if sent_at is None:
-        return [state]
-    now = attempt.received_at
+def _proof(presented: Presented) -> str:
+    if presented.is_missing:
+        return Refusal.SIGNATURE_MISSING.value
+    return (Refusal.BAD_SIGNATURE if presented.signatures else Refusal.SIGNATURE_MALFORMED).value
+
+
+def _time(source: KnownSource, told: Told | None, *, now: datetime) -> list[Check]:
+    if told is None or source.scheme.timestamp is None or told.sent_at is None:
+        return []
+    sent_at = told.sent_at
     if verification.is_from_future(sent_at=sent_at, now=now):
-        return [state, Check("from_the_future", False, f"signed for {sent_at.isoformat()}: look at the sender's clock")]
+        return [Check("from_the_future", False, f"signed for {sent_at.isoformat()}: look at the sender's clock")]
     is_stale = verification.is_stale(sent_at=sent_at, now=now)
     # A late one is kept and waits for a person, unless the source refuses it or it repeats what is there.
     says = f"signed at {sent_at.isoformat()}" + (", more than 30 minutes ago" if is_stale else "")
-    return [state, Check("stale", not (is_stale and source.refuses_late), says)]
+    return [Check("stale", not (is_stale and source.refuses_late), says)]
 
 
 def _address(source: KnownSource, peer: str | None, is_admitted: bool | None) -> str:  # noqa: FBT001 - one of three
@@ -152,14 +147,6 @@ def _address(source: KnownSource, peer: str | None, is_admitted: bool | None) ->
 
 def _unexplained(keys: object) -> str:
     return "it was made with another key, or over other bytes" if keys else "the source has no live secret"
-
-
-def _refused(source: KnownSource) -> Answer:
-    if source.state == "removed":
-        return Answer(Status.REMOVED)
-    if source.state == "paused":
-        return Answer(Status.PAUSED, retry_after_s=answers.PAUSED_RETRY_AFTER_S)
-    return answers.refused()
 
 
 def _status(meaning: Meaning, repeated: Conversion | None, content_sha256: str) -> Status:

@@ -16,7 +16,7 @@ from postback import intake, known, peers
 from postback.answers import Answer
 from postback.intake import Headers, Look, Memory, Steps, Write
 from postback.known import KnownSource
-from postback.loop_writer import LoopWriter
+from postback.loop_writer import LoopWriter, give_up
 from postback.receipts import Attempt
 from postback.writer import WAIT_S_MAX, Outcome, Ticket, Writer
 
@@ -212,7 +212,7 @@ class AsyncDoor:
         ticket = self._door.writer.submit(write, self._deliver)
         self._waiting[ticket] = future
         # A timer of the loop, not asyncio.wait_for: that one makes a task for every postback.
-        timer = loop.call_later(WAIT_S_MAX, _give_up, future)
+        timer = loop.call_later(WAIT_S_MAX, give_up, future)
         try:
             await future
         except Unavailable:
@@ -267,11 +267,6 @@ def _outcome(outcome: Outcome) -> Any:
     if isinstance(outcome, Unavailable):
         raise outcome
     return outcome
-
-
-def _give_up(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_exception(Unavailable("the commit takes too long"))
 
 
 def _wsgi_headers(environ: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:

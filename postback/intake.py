@@ -243,19 +243,27 @@ def _refused(
 ) -> Generator[Write, _Came, Answer]:
     if refusals.is_sampled(memory.samples, attempt, refusal):
         row = receipts.refused(receipts.new_id(attempt), attempt, refusal, secret_id)
-        # Nothing was promised to this sender: without room for its receipt the answer is the same.
+        # Nothing is promised to this sender; while nothing can be written it hears 503, as everybody does.
         yield Write(attempt.source_id, None, row=row)
     return answers.refused()
 
 
 def _closed(memory: Memory, source: KnownSource, now: datetime) -> Answer | None:
     """Return what a source's own network hears, and nobody else, when the source takes nothing just now."""
+    shut = shut_answer(source)
+    if shut is not None:
+        return shut
+    wait_s = memory.sources.wait_s(source.id, source.rate, now=now)
+    return Answer(Status.TOO_MANY, retry_after_s=wait_s) if wait_s else None
+
+
+def shut_answer(source: KnownSource) -> Answer | None:
+    """Return what a source that is paused or removed answers its network, None for an active one."""
     if source.state == "removed":
         return Answer(Status.REMOVED)
     if source.state == "paused":
         return Answer(Status.PAUSED, retry_after_s=answers.PAUSED_RETRY_AFTER_S)
-    wait_s = memory.sources.wait_s(source.id, source.rate, now=now)
-    return Answer(Status.TOO_MANY, retry_after_s=wait_s) if wait_s else None
+    return None
 
 
 def read(source: KnownSource, attempt: Attempt, proven: Proven) -> Told:

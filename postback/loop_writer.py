@@ -49,7 +49,7 @@ class LoopWriter:
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._run())
         # A timer of the loop, not asyncio.wait_for: that one makes a task for every postback.
-        timer = loop.call_later(WAIT_S_MAX, _give_up, future)
+        timer = loop.call_later(WAIT_S_MAX, give_up, future)
         try:
             return await future
         finally:
@@ -85,7 +85,7 @@ class LoopWriter:
             log.warning("loop writer hands over", extra={"error": type(error.__cause__).__name__})
         except TimeoutError:
             for _, future in batch:
-                _give_up(future)
+                give_up(future)
             return
         except psycopg.Error as error:
             log.warning("loop writer hands over", extra={"error": type(error).__name__})
@@ -95,6 +95,7 @@ class LoopWriter:
                 future.set_result(done.get(id(write.belief)))
 
 
-def _give_up(future: "asyncio.Future[Any]") -> None:
+def give_up(future: "asyncio.Future[Any]") -> None:
+    """Tell who waits for `future` that it takes too long, unless it has come meanwhile."""
     if not future.done():
         future.set_exception(Unavailable("the commit takes too long"))

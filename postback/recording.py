@@ -8,21 +8,18 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import bulk, doorbell
-from core.actors import system
 from core.database import insert_new, table_of
 from core.runtime import Runtime
 from partners.models import Campaign
 from postback import attribution, event_rules, events, receipts, repeating
 from postback.answers import Status
-from postback.beliefs import Belief, Recorded
+from postback.beliefs import INTAKE, Belief, Recorded
 from postback.content import Meaning
 from postback.event_rules import EventKind, State
 from postback.events import Event
 from postback.models import Conversion, ConversionEvent
 from postback.verification import Refusal
 from tracking.models import Click
-
-INTAKE = system("intake")
 
 
 @dataclass(frozen=True)

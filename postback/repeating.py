@@ -7,17 +7,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import doorbell
-from core.actors import system
 from core.money import Money
 from postback import event_rules, events
 from postback.answers import Status
-from postback.beliefs import Belief
+from postback.beliefs import INTAKE, Belief
 from postback.content import Claim, DedupeBy
 from postback.event_rules import EventKind, HoldReason, MoneyChange, Repeat, Standing, State
 from postback.events import Event
 from postback.models import Conversion, ConversionEvent
-
-INTAKE = system("intake")
 
 
 def existing(session: Session, beliefs: Sequence[Belief]) -> dict[tuple[str, str], Conversion]:

@@ -59,11 +59,6 @@ def record(runtime: Runtime, session: Session, clicks: Sequence[NewClick]) -> li
     return [Click(**row) for row in rows]
 
 
-def by_click_ids(session: Session, ids: Sequence[str]) -> dict[str, Click]:
-    """Return the clicks among `ids` that there are, by the click id the network sent."""
-    return {click.click_id: click for click in session.scalars(sa.select(Click).where(Click.click_id.in_(ids)))}
-
-
 def _row(click_row_id: str, click: NewClick, now: datetime) -> dict[str, object]:
     return {
         "id": click_row_id,

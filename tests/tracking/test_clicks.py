@@ -10,7 +10,6 @@ from redis import Redis
 from core.ids import is_token
 from core.runtime import Runtime
 from tests.conftest import Caller, TestClock
-from tracking.clicks import by_click_ids
 from tracking.models import Click
 
 RING = "rq:job:stage_matching-clicks"
@@ -67,7 +66,8 @@ def test_a_list_is_answered_in_its_order(machine: Caller, ids: dict[str, str], r
     assert [item["click_id"] for item in answer.json["items"]] == [f"c{number:03}" for number in range(1000)]
     assert count(runtime) == 1000
     with runtime.reading() as session:
-        found = by_click_ids(session, ["c000", "c999", "c1000"])
+        rows = session.scalars(sa.select(Click).where(Click.click_id.in_(["c000", "c999", "c1000"])))
+        found = {click.click_id: click for click in rows}
     assert set(found) == {"c000", "c999"}
     assert found["c999"].id == answer.json["items"][999]["id"]
 
