@@ -1,10 +1,11 @@
 """What the sender hears: one code and one body for each outcome, one body for every refusal."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
+
+import orjson
 
 from core.errors import Fault
 
@@ -76,8 +77,7 @@ _GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00
 _BODIES = {Style.OK: (b"OK", "text/plain"), Style.GIF: (_GIF, "image/gif"), Style.EMPTY: (b"", "text/plain")}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """One answer. `receipt_id` and `conversion_id` are those of the first postback where this one repeats it."""
 
     status: Status
@@ -110,7 +110,7 @@ class Answer:
             "reason": self.reason,
             "errors": [{"field": fault.field, "reason": fault.reason} for fault in self.faults] or None,
         }
-        return json.dumps({name: value for name, value in told.items() if value is not None}).encode()
+        return orjson.dumps({name: value for name, value in told.items() if value is not None})
 
     @property
     def headers(self) -> dict[str, str]:

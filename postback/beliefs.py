@@ -1,7 +1,7 @@
 """A belief: what intake hands to the writer, and what it comes to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.actors import system
 from postback.answers import Status
@@ -14,8 +14,7 @@ _Key = tuple[str, str]
 INTAKE = system("intake")
 
 
-@dataclass(frozen=True)
-class Belief:
+class Belief(NamedTuple):
     """A proven and valid postback that waits to be recorded. `refuses_late`: its source wants no late ones."""
 
     attempt: Attempt
@@ -36,8 +35,7 @@ class Belief:
         return self.attempt.source_id, self.dedupe_key
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What became of a belief; of a repeated one the ids are the first one's."""
 
     status: Status

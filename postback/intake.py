@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from prometheus_client import Counter
 
@@ -54,15 +55,13 @@ class Memory:
     samples: Buckets = field(default_factory=Buckets)
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """Read this source from the database and remember it; comes back as KnownSource or None."""
 
     source_id: str
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """Commit this with the writer's next batch. A belief comes back as Recorded; a row, a dictionary, as Kept.
 
     `revision` is the one that it rests on: None comes back, and nothing is written, when its source has moved on since.
@@ -86,8 +85,7 @@ Steps = Generator[Look | Write, _Came, Answer]
 Headers = Callable[[Sequence[str]], dict[str, str]]
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """A proven request, read: a moment and a claim, or faults."""
 
     parameters: Parameters

@@ -4,18 +4,18 @@ What is not new, or takes something back, or whose source has moved on is left t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from core import bulk
 from core.async_postgresql import Statements
-from core.bulk import Guard
+from core.bulk import Guard, Part
 from core.database import table_of
 from core.runtime import Runtime
 from partners.models import Source
-from postback import recording
-from postback.beliefs import Belief, Recorded
-from postback.event_rules import State
+from postback import receipts, recording
+from postback.beliefs import INTAKE, Belief, Recorded
+from postback.event_rules import EventKind, State
 from postback.models import Conversion, ConversionEvent, Receipt
 from postback.recording import New
 
@@ -26,8 +26,39 @@ FROM clicks JOIN campaigns ON campaigns.id = clicks.campaign_id WHERE clicks.cli
 """
 
 
-@dataclass(frozen=True)
-class _Click:
+# What a first event and a believed receipt say of every new and plain postback.
+_SAME = {
+    "seq": 1,
+    "kind": EventKind.RECORDED.value,
+    "actor_kind": INTAKE.kind.value,
+    "actor_id": INTAKE.id,
+    "verdict": receipts.BELIEVED,
+    "faults": [],
+    "nothing": None,
+}
+_RECEIPT_ALONE = (
+    "peer", "method", "raw_query", "raw_body", "signature_headers", "latency_us", "secret_id", "covered_fields",
+    "outcome",
+)  # fmt: skip
+_CONVERSION = Part(table_of(Conversion), tuple((name, name) for name in recording.COLUMNS))
+_EVENT = Part(
+    table_of(ConversionEvent),
+    (
+        ("conversion_id", "id"), ("seq", "seq"), ("kind", "kind"), ("at", "recorded_at"), ("actor_kind", "actor_kind"),
+        ("actor_id", "actor_id"), ("receipt_id", "receipt_id"), ("reason", "nothing"), ("details", "event_details"),
+    ),
+)  # fmt: skip
+_RECEIPT = Part(
+    table_of(Receipt),
+    (
+        ("id", "receipt_id"), ("received_at", "recorded_at"), ("source_id", "source_id"), ("assurance", "assurance"),
+        ("dedupe_key", "dedupe_key"), ("conversion_id", "id"), ("verdict", "verdict"), ("faults", "faults"),
+        ("reason", "nothing"), *((name, name) for name in _RECEIPT_ALONE),
+    ),
+)  # fmt: skip
+
+
+class _Click(NamedTuple):
     """A click, as `recording.conversion_of` asks for it."""
 
     id: str
@@ -55,14 +86,12 @@ async def record(
     clicks = {row[1]: _Click(*row) for row in rows}
     made = [(belief, recording.conversion_of(runtime, belief, clicks.get(belief.claim.click_id))) for belief in beliefs]
     statement, parameters = bulk.guarded_insert(
-        table_of(Conversion),
-        [new.row for _, new in made],
+        _CONVERSION,
+        (_EVENT, _RECEIPT),
+        [_row(belief, new) for belief, new in made],
         key=("source_id", "dedupe_key"),
         guard=Guard(table_of(Source), "source_id", revisions),
-        followers=[
-            (table_of(ConversionEvent), "conversion_id", [recording.first_event(new) for _, new in made]),
-            (table_of(Receipt), "conversion_id", [_receipt(belief, new) for belief, new in made]),
-        ],
+        same=_SAME,
     )
     inserted = {row[0] for row in await statements.rows(statement, parameters)}
     done = {id(belief): new for belief, new in made if new.row["id"] in inserted}
@@ -77,5 +106,12 @@ def _recorded(new: New) -> Recorded:
     return Recorded(new.status, new.row["receipt_id"], new.row["id"])
 
 
-def _receipt(belief: Belief, new: New) -> dict[str, object]:
-    return recording.receipt_of(belief, new.row["receipt_id"], _recorded(new))
+def _row(belief: Belief, new: New) -> dict[str, object]:
+    """Return what the three tables keep of a postback, each value once."""
+    event = recording.first_event(new)
+    receipt = recording.receipt_of(belief, new.row["receipt_id"], _recorded(new))
+    return {
+        **new.row,
+        "event_details": event["details"],
+        **{name: receipt[name] for name in _RECEIPT_ALONE},
+    }

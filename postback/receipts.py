@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -24,9 +24,10 @@ BELIEVED = "believed"
 REFUSED = "refused"
 NOTHING_PROVEN = "E"
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True)
-class Attempt:
+
+class Attempt(NamedTuple):
     """A request at the postback door, nothing of it believed yet. `started` is a reading of time.perf_counter.
 
     `signature_headers` holds the headers that the source's scheme reads; `path_token` stands behind the source's id.
@@ -39,7 +40,7 @@ class Attempt:
     received_at: datetime
     started: float
     body: bytes = b""
-    signature_headers: Mapping[str, str] = field(default_factory=dict)
+    signature_headers: Mapping[str, str] = _NO_HEADERS
     path_token: bytes = b""
 
     def __repr__(self) -> str:
@@ -54,16 +55,15 @@ def new_id(attempt: Attempt) -> str:
 
 def with_headers(attempt: Attempt, headers: Mapping[str, str]) -> Attempt:
     """Return the attempt with the headers that its scheme reads."""
-    return replace(attempt, signature_headers=headers)
+    return attempt._replace(signature_headers=headers)
 
 
 def redacted(attempt: Attempt, cut: Callable[[bytes], bytes] | None) -> Attempt:
     """Return the attempt as a receipt may keep it: `cut` takes a static secret out of its query."""
-    return attempt if cut is None else replace(attempt, query=cut(attempt.query))
+    return attempt if cut is None else attempt._replace(query=cut(attempt.query))
 
 
-@dataclass(frozen=True)
-class Believed:
+class Believed(NamedTuple):
     """What the signature proved, and the outcome that goes on the receipt."""
 
     status: Status

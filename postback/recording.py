@@ -1,8 +1,7 @@
 """Record believed postbacks exactly once: receipt, conversion and first event in the same commit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -21,9 +20,15 @@ from postback.models import Conversion, ConversionEvent
 from postback.verification import Refusal
 from tracking.models import Click
 
+# Of a new conversion, in the order in which it is made.
+COLUMNS = (
+    "id", "source_id", "dedupe_key", "content_sha256", "receipt_id", "transaction_id", "claimed_click_id", "click_id",
+    "campaign_id", "affiliate_id", "event", "status_word", "payout_minor", "amount_minor", "currency", "occurred_at",
+    "recorded_at", "subs", "assurance", "state", "hold_reason", "version",
+)  # fmt: skip
 
-@dataclass(frozen=True)
-class New:
+
+class New(NamedTuple):
     """A conversion about to be inserted."""
 
     row: Mapping[str, Any]

@@ -3,10 +3,9 @@
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from postback.canonical import DIGEST_BYTES
 from postback.schemes.base import Mac, Presented, hmac_sha256
@@ -44,8 +43,7 @@ class SigningKey(Protocol):
         """Its bytes."""
 
 
-@dataclass(frozen=True)
-class Proven:
+class Proven(NamedTuple):
     """The sender holds the secret `secret_id`."""
 
     secret_id: str

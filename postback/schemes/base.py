@@ -5,11 +5,15 @@ import binascii
 import hmac
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from core.errors import Fault
 
 # What `mac` returns, and `presented` shows, where a proof is no digest: a token that is right, a body that decrypts.
 PROVEN = b"proven"
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,7 @@ class Request:
         return self.headers.get(name, "").encode("latin-1", "replace")
 
 
-@dataclass(frozen=True)
-class Presented:
+class Presented(NamedTuple):
     """What a request shows as proof: the bytes it claims to have signed and its well-formed signatures.
 
     `is_missing` tells a request without any signature from one whose signature cannot be read.
@@ -46,17 +49,15 @@ class Presented:
     is_missing: bool = False
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """A request's parameters as text by name, and what could not be read. `names` are all that the request holds."""
 
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = _NOTHING
     names: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What a proven request tells: its parameters and, under a scheme with a time, the text of its timestamp."""
 
     parameters: Parameters

@@ -5,7 +5,6 @@ import hmac
 import html.entities
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -113,7 +112,7 @@ def digistore24(table: Mapping[str, Any]) -> Scheme:
         found = reading.form(request.body, wanted)
         # What is told is what was signed: else `&amp;` could be swapped for `&` under the same signature.
         values = {name: decode(value.encode()).decode() for name, value in found.values.items()}
-        return Told(replace(found, values=values))
+        return Told(found._replace(values=values))
 
     return Scheme(name="digistore24", methods=("POST",), present=present, read=read, mac=mac)
 
