@@ -1,7 +1,7 @@
 """Inserts many rows in one statement: JSON that PostgreSQL unfolds, places for every value on SQLite.
 
 Measured on 32 rows of the three tables of intake: 90 us of the client's time a postback through json_to_recordset,
-190 through arrays and unnest, and more through SQLAlchemy's own batches.
+190 through arrays and unnest, and more through SQLAlchemy's own batches; orjson then took most of the 90 away.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -192,8 +192,11 @@ def _postgresql_type(column: sa.Column[Any]) -> str:
 
 
 def _json(rows: Rows) -> str:
-    # Moments come to _plain, which refuses one without a time zone.
-    return orjson.dumps(list(rows), default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    try:
+        # Moments come to _plain, which refuses one without a time zone.
+        return orjson.dumps(list(rows), default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    except orjson.JSONEncodeError as error:
+        raise error.__cause__ or error from None
 
 
 def _plain(value: object) -> str:

@@ -1,11 +1,10 @@
 """What the sender hears: one code and one body for each outcome, one body for every refusal."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
-
-import orjson
 
 from core.errors import Fault
 
@@ -110,7 +109,7 @@ class Answer(NamedTuple):
             "reason": self.reason,
             "errors": [{"field": fault.field, "reason": fault.reason} for fault in self.faults] or None,
         }
-        return orjson.dumps({name: value for name, value in told.items() if value is not None})
+        return json.dumps({name: value for name, value in told.items() if value is not None}).encode()
 
     @property
     def headers(self) -> dict[str, str]:

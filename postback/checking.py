@@ -60,7 +60,7 @@ def check(runtime: Runtime, session: Session, source_id: str, pasted: Pasted) ->
     request = intake.request_of(attempt, source.url)
     presented, keys = source.scheme.present(request), source.keys(now)
     proven = verification.signer(presented, keys, source.scheme.mac)
-    told = None if proven is None else intake.read(source, attempt, Proven(proven))
+    told = None if proven is None else intake.read(source, request, Proven(proven), attempt.received_at)
     ended = secrets.ended(runtime, session.get_one(Source, source.id), now)
     reasons = [] if told is not None else hints.of(request, source.scheme, keys, ended) or [_unexplained(keys)]
     checks = [

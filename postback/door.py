@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from core.errors import Unavailable
@@ -303,8 +304,13 @@ async def _body(receive: Receive, length: int) -> bytes | None:
     return body if len(body) == length else None
 
 
+# Nearly every answer has the same headers.
+@lru_cache(maxsize=256)
+def _raw(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.lower().encode(), value.encode("latin-1")) for name, value in headers)
+
+
 async def _respond(send: Send, code: int, headers: Mapping[str, str], body: bytes) -> None:
-    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    raw.append((b"content-length", b"%d" % len(body)))
+    raw = [*_raw(tuple(headers.items())), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": code, "headers": raw})
     await send({"type": "http.response.body", "body": body})

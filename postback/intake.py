@@ -139,7 +139,8 @@ def steps(memory: Memory, attempt: Attempt, headers: Headers) -> Steps:
             source = found if isinstance(found, KnownSource) else None
         is_fresh = source is None or look > 0
         seen = _with_headers(attempt, source, headers)
-        verdict = _verdict(source, seen)
+        request = request_of(seen, source.url if source is not None else "")
+        verdict = _verdict(source, seen, request)
         if source is None or isinstance(verdict, Refusal):
             if look == 0:
                 # Taken after the check, which is cheap, and only by who fails it: nobody can use up a network's tokens
@@ -154,7 +155,7 @@ def steps(memory: Memory, attempt: Attempt, headers: Headers) -> Steps:
             return counted((yield from _refused(memory, kept, refusal)))
         if source.state != "active" and not is_fresh:
             continue
-        answer = yield from _proven(memory, seen, source, verdict, is_fresh=is_fresh)
+        answer = yield from _proven(memory, (seen, request), source, verdict, is_fresh=is_fresh)
         if answer is not None:
             return counted(answer)
     return unavailable(None)
@@ -176,11 +177,11 @@ def _with_headers(attempt: Attempt, source: KnownSource | None, headers: Headers
     return receipts.with_headers(attempt, found) if found else attempt
 
 
-def _verdict(source: KnownSource | None, attempt: Attempt) -> Proven | Refusal:
+def _verdict(source: KnownSource | None, attempt: Attempt, request: Request) -> Proven | Refusal:
     # For an unknown source the scheme its method would have, under a key that nobody knows.
     scheme = source.scheme if source is not None else _UNKNOWN[attempt.method]
     return verification.decide(
-        scheme.present(request_of(attempt, source.url if source is not None else "")),
+        scheme.present(request),
         source.keys(attempt.received_at) if source is not None else (),
         is_known=source is not None,
         is_admitted=allowlist.admits(source.allowlist if source is not None else (), attempt.peer),
@@ -190,14 +191,15 @@ def _verdict(source: KnownSource | None, attempt: Attempt) -> Proven | Refusal:
 
 
 def _proven(
-    memory: Memory, attempt: Attempt, source: KnownSource, proven: Proven, *, is_fresh: bool
+    memory: Memory, asked: tuple[Attempt, Request], source: KnownSource, proven: Proven, *, is_fresh: bool
 ) -> Generator[Write, _Came, Answer | None]:
     """Record what a proven sender says; None when the source has moved on meanwhile, and is to be looked at again."""
+    attempt, request = asked
     now = attempt.received_at
     closed = _closed(memory, source, now)
     if closed is not None:
         return closed
-    told = read(source, attempt, proven)
+    told = read(source, request, proven, now)
     if told.sent_at is not None and verification.is_from_future(sent_at=told.sent_at, now=now):
         reason = Refusal.FROM_THE_FUTURE
         return (yield from _refused(memory, attempt, reason, secret_id=proven.secret_id)) if is_fresh else None
@@ -264,17 +266,17 @@ def shut_answer(source: KnownSource) -> Answer | None:
     return None
 
 
-def read(source: KnownSource, attempt: Attempt, proven: Proven) -> Told:
+def read(source: KnownSource, request: Request, proven: Proven, now: datetime) -> Told:
     """Read what a proven request tells: a moment and a claim, or every fault."""
     scheme = source.scheme
     key = next(secret.key for secret in source.secrets if secret.id == proven.secret_id)
-    told = scheme.read(request_of(attempt, source.url), key, source.wanted)
+    told = scheme.read(request, key, source.wanted)
     parameters = told.parameters
     faults = list(parameters.faults)
-    sent_at = attempt.received_at if scheme.timestamp is None else canonical.sent_at(told.timestamp)
+    sent_at = now if scheme.timestamp is None else canonical.sent_at(told.timestamp)
     if sent_at is None:
         faults.append(Fault(scheme.timestamp or "", "is needed: exactly ten digits of Unix seconds"))
-    found = content.read(parameters.values, source.reading, sent_at=sent_at or attempt.received_at)
+    found = content.read(parameters.values, source.reading, sent_at=sent_at or now)
     if isinstance(found, Claim):
         return Told(parameters, sent_at, None if faults else found, faults)
     unreadable = {fault.field for fault in faults}

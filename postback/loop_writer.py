@@ -9,8 +9,6 @@ import logging
 from collections import deque
 from typing import Any
 
-import psycopg
-
 from core.async_postgresql import Statements
 from core.errors import Unavailable
 from core.runtime import Runtime
@@ -87,7 +85,7 @@ class LoopWriter:
             for _, future in batch:
                 give_up(future)
             return
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001 - refused by the database or by us: whose fault, the other one finds out
             log.warning("loop writer hands over", extra={"error": type(error).__name__})
         self._writer.note_uses([write.used_secret for write, _ in batch if write.used_secret is not None])
         for write, future in batch:

@@ -64,17 +64,16 @@ def decide(
     as a forged signature.
     """
     secret_id = signer(presented, keys, mac)
-    checks = (
+    if is_known and is_admitted and is_right_method and secret_id is not None:
+        return Proven(secret_id)
+    reasons = (
         (Refusal.UNKNOWN_SOURCE, not is_known),
         (Refusal.ADDRESS_NOT_ALLOWED, not is_admitted),
         (Refusal.WRONG_METHOD, not is_right_method),
         (Refusal.SIGNATURE_MISSING, presented.is_missing),
         (Refusal.SIGNATURE_MALFORMED, not presented.signatures),
     )
-    refusal = next((reason for reason, holds in checks if holds), None)
-    if refusal is not None:
-        return refusal
-    return Refusal.BAD_SIGNATURE if secret_id is None else Proven(secret_id)
+    return next((reason for reason, holds in reasons if holds), Refusal.BAD_SIGNATURE)
 
 
 def signer(presented: Presented, keys: Sequence[SigningKey], mac: Mac = hmac_sha256) -> str | None:

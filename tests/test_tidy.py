@@ -32,7 +32,7 @@ PURE = {
     if contract["name"].startswith("Decisions are pure")
     for module in contract["source_modules"]
 }
-PURE_MAY_IMPORT = {"core.money", "core.conditions", "core.errors"}
+PURE_MAY_IMPORT = {"orjson", "core.money", "core.conditions", "core.errors"}
 # A network whose proof is that its body decrypts: ciphers are no reach into the world.
 MAY_DECRYPT = {"postback/schemes/clickbank.py"}
 # A file of one of these names holds decisions, wherever it is added.
