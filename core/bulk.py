@@ -4,9 +4,9 @@ Measured on 32 rows of the three tables of intake: 90 us of the client's time a 
 190 through arrays and unnest, and more through SQLAlchemy's own batches; orjson then took most of the 90 away.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -31,8 +31,8 @@ def insert(session: Session, table: sa.Table, rows: Rows) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_unfolding(table, columns, None), {"rows": _json(rows)})
     else:
-        statement, binds = _positional(table, columns, None, connection.dialect)
-        connection.exec_driver_sql(statement, [_bound(row, columns, binds) for row in rows])
+        statement, values = for_sqlite(table, rows, connection.dialect)
+        connection.exec_driver_sql(statement, values)
 
 
 def insert_new(session: Session, table: sa.Table, rows: Rows, *, key: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -44,14 +44,11 @@ def insert_new(session: Session, table: sa.Table, rows: Rows, *, key: tuple[str,
     if connection.dialect.name == "postgresql":
         inserted = connection.exec_driver_sql(_unfolding(table, columns, key), {"rows": _json(rows)})
         return [tuple(row) for row in inserted]
-    made: list[tuple[Any, ...]] = []
-    step = max(1, _SQLITE_PARAMETERS_MAX // len(columns))
-    for start in range(0, len(rows), step):
-        chunk = rows[start : start + step]
-        statement, binds = _positional(table, columns, key, connection.dialect, len(chunk))
-        bound = tuple(value for row in chunk for value in _bound(row, columns, binds))
-        made += [tuple(row) for row in connection.exec_driver_sql(statement, bound)]
-    return made
+    return [
+        tuple(row)
+        for statement, values in new_for_sqlite(table, rows, connection.dialect, key=key)
+        for row in connection.exec_driver_sql(statement, values)
+    ]
 
 
 @dataclass(frozen=True)
@@ -149,6 +146,28 @@ def _taken(column: sa.Column[Any], field: str) -> str:
     return f"decode(\"{field}\", 'hex')" if _postgresql_type(column) == "bytea" else f'"{field}"'
 
 
+def for_sqlite(table: sa.Table, rows: Rows, dialect: Dialect) -> tuple[str, list[tuple[Any, ...]]]:
+    """Return the driver's statement that inserts one of `rows`, and the values of each."""
+    columns = tuple(rows[0])
+    statement, binds = _positional(table, columns, None, dialect)
+    return statement, [_bound(row, columns, binds) for row in rows]
+
+
+def new_for_sqlite(
+    table: sa.Table, rows: Rows, dialect: Dialect, *, key: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Return the driver's statements that insert those `rows` whose unique `key` is free, each with its values.
+
+    A statement answers the primary keys of the rows that it inserted.
+    """
+    columns = tuple(rows[0])
+    step = max(1, _SQLITE_PARAMETERS_MAX // len(columns))
+    for start in range(0, len(rows), step):
+        chunk = rows[start : start + step]
+        statement, binds = _positional(table, columns, key, dialect, len(chunk))
+        yield statement, tuple(value for row in chunk for value in _bound(row, columns, binds))
+
+
 @lru_cache(maxsize=256)
 def _positional(
     table: sa.Table, columns: tuple[str, ...], key: tuple[str, ...] | None, dialect: Dialect, rows: int = 1
@@ -157,8 +176,30 @@ def _positional(
     statement = f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES {places}"  # noqa: S608
     if key is not None:
         statement += f" ON CONFLICT ({', '.join(key)}) DO NOTHING RETURNING {_primary(table)}"
-    binds = tuple(table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in columns)
+    binds = tuple(_bind(table.c[name], dialect) for name in columns)
     return statement, binds
+
+
+def _bind(column: sa.Column[Any], dialect: Dialect) -> _Bind:
+    """Return what makes a value of `column` one of SQLite's: as SQLAlchemy does, at a third of its cost."""
+    match _postgresql_type(column):
+        case "timestamptz":
+            return _moment_as_text
+        case "jsonb":
+            return _json_as_text
+        case _:
+            return column.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _moment_as_text(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    _refuse_naive(moment)
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _json_as_text(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _bound(row: Mapping[str, Any], columns: tuple[str, ...], binds: tuple[_Bind, ...]) -> tuple[Any, ...]:
@@ -202,12 +243,17 @@ def _json(rows: Rows) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, datetime) and value.tzinfo is None:
-        message = "a moment without a time zone cannot be stored"
-        raise ValueError(message)
+    if isinstance(value, datetime):
+        _refuse_naive(value)
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
     message = f"a value of type {type(value).__name__} is not inserted in bulk"
     raise TypeError(message)
+
+
+def _refuse_naive(moment: datetime) -> None:
+    if moment.tzinfo is None:
+        message = "a moment without a time zone cannot be stored"
+        raise ValueError(message)

@@ -122,7 +122,7 @@ def connect(url: str) -> sa.Engine:
         hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
     )
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", lambda connection, _record: prepare_sqlite(connection))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -141,7 +141,8 @@ def reading_sessions(engine: sa.Engine) -> sessionmaker[Session]:
     return sessionmaker(engine.execution_options(**options), expire_on_commit=False)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def prepare_sqlite(connection: Any, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+    """Set up a connection of the driver as every one of ours is."""
     # The driver must not open transactions by itself, or BEGIN IMMEDIATE below comes too late.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -149,7 +150,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        f"busy_timeout={busy_timeout_ms}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -176,9 +177,14 @@ def writers_turn(engine: sa.Engine) -> Iterator[None]:
     if engine.dialect.name != "sqlite":
         yield
         return
-    with Path(f"{engine.url.database}.turn").open("ab") as file:
+    with turn_file(engine).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def turn_file(engine: sa.Engine) -> Path:
+    """Return the file that SQLite's writers line up at."""
+    return Path(f"{engine.url.database}.turn")
 
 
 def insert_new(

@@ -132,9 +132,7 @@ class AsyncDoor:
         self._door = door
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
-        runtime = door.runtime()
-        is_postgresql = runtime.engine.dialect.name == "postgresql"
-        self._quick = LoopWriter(runtime, door.writer) if is_postgresql else None
+        self._quick = LoopWriter(door.runtime(), door.writer)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request whose path begins with PREFIX (ASGI 3)."""
@@ -202,7 +200,7 @@ class AsyncDoor:
             raise Unavailable(message) from error
 
     async def _written(self, write: Write) -> Any:
-        if self._quick is not None and self._quick.takes(write):
+        if self._quick.takes(write):
             recorded = await self._quick.recorded(write)
             if recorded is not None:
                 return recorded

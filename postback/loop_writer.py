@@ -1,4 +1,4 @@
-"""Group commit of an event loop on PostgreSQL: the loop itself writes what is new and plain.
+"""Group commit of an event loop: the loop itself writes what is new and plain.
 
 Everything else goes on to the writer with its thread: a repeated key, a reversal, a source
 that has moved on, rows of refusals, a statement that the database refuses.
@@ -7,18 +7,20 @@ that has moved on, rows of refusals, a statement that the database refuses.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from core.async_postgresql import Statements
+from core import async_postgresql, async_sqlite
 from core.errors import Unavailable
 from core.runtime import Runtime
-from postback import quick_recording
-from postback.beliefs import Recorded
+from postback import quick_recording, quick_sqlite
+from postback.beliefs import Belief, Recorded
 from postback.intake import Write
 from postback.writer import BATCH_MAX, BATCHES, WAIT_S_MAX, WAITING_MAX, Writer
 
 log = logging.getLogger(__name__)
 
+_Record = Callable[[Sequence[Belief], Mapping[str, int]], Awaitable[dict[int, Recorded]]]
 _Place = tuple[Write, "asyncio.Future[Recorded | None]"]
 
 
@@ -28,7 +30,8 @@ class LoopWriter:
     def __init__(self, runtime: Runtime, writer: Writer) -> None:
         self._runtime = runtime
         self._writer = writer
-        self._statements = Statements(runtime.engine)
+        is_postgresql = runtime.engine.dialect.name == "postgresql"
+        self._record = _on_postgresql(runtime, writer) if is_postgresql else _on_sqlite(runtime, writer)
         self._waiting: deque[_Place] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -75,9 +78,7 @@ class LoopWriter:
         done: dict[int, Recorded] = {}
         try:
             async with asyncio.timeout(WAIT_S_MAX):
-                done = await quick_recording.record(
-                    self._runtime, self._statements, beliefs, revisions, self._writer.ringer.ring
-                )
+                done = await self._record(beliefs, revisions)
         except Unavailable as error:
             # Lost or refused: the other writer finds out which, with a connection of its own.
             log.warning("loop writer hands over", extra={"error": type(error.__cause__).__name__})
@@ -91,6 +92,18 @@ class LoopWriter:
         for write, future in batch:
             if not future.done():
                 future.set_result(done.get(id(write.belief)))
+
+
+def _on_postgresql(runtime: Runtime, writer: Writer) -> _Record:
+    statements = async_postgresql.Statements(runtime.engine)
+    return lambda beliefs, revisions: quick_recording.record(
+        runtime, statements, beliefs, revisions, writer.ringer.ring
+    )
+
+
+def _on_sqlite(runtime: Runtime, writer: Writer) -> _Record:
+    statements = async_sqlite.Statements(runtime.engine)
+    return lambda beliefs, revisions: quick_sqlite.record(runtime, statements, beliefs, revisions, writer.ringer.ring)
 
 
 def give_up(future: "asyncio.Future[Any]") -> None:

@@ -4,8 +4,8 @@ What is not new, or takes something back, or whose source has moved on is left t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from core import bulk
 from core.async_postgresql import Statements
@@ -58,7 +58,7 @@ _RECEIPT = Part(
 )  # fmt: skip
 
 
-class _Click(NamedTuple):
+class Click(NamedTuple):
     """A click, as `recording.conversion_of` asks for it."""
 
     id: str
@@ -67,6 +67,12 @@ class _Click(NamedTuple):
     affiliate_id: str
     clicked_at: datetime
     attribution_window_days: int
+
+    @classmethod
+    def of_sqlite(cls, row: Sequence[Any]) -> "Click":
+        """Return the click in a row as SQLite's driver has it: its moment is text, in UTC."""
+        moment = datetime.fromisoformat(row[4]).replace(tzinfo=UTC)
+        return cls(row[0], row[1], row[2], row[3], moment, row[5])
 
 
 def may_be_quick(belief: Belief) -> bool:
@@ -83,8 +89,8 @@ async def record(
 ) -> dict[int, Recorded]:
     """Record those `beliefs` whose key is new and whose source stands at its revision; return them by identity."""
     rows = await statements.rows(_CLICKS, {"ids": sorted({belief.claim.click_id for belief in beliefs})})
-    clicks = {row[1]: _Click(*row) for row in rows}
-    made = [(belief, recording.conversion_of(runtime, belief, clicks.get(belief.claim.click_id))) for belief in beliefs]
+    clicks = {row[1]: Click(*row) for row in rows}
+    made = made_of(runtime, beliefs, clicks)
     statement, parameters = bulk.guarded_insert(
         _CONVERSION,
         (_EVENT, _RECEIPT),
@@ -94,12 +100,27 @@ async def record(
         same=_SAME,
     )
     inserted = {row[0] for row in await statements.rows(statement, parameters)}
-    done = {id(belief): new for belief, new in made if new.row["id"] in inserted}
-    states = {new.row["state"] for new in done.values()}
+    return told([(belief, new) for belief, new in made if new.row["id"] in inserted], ring)
+
+
+def made_of(runtime: Runtime, beliefs: Sequence[Belief], clicks: Mapping[str, Click]) -> list[tuple[Belief, New]]:
+    """Return the conversion that each belief makes if its key is new, in an order in which nobody waits in a circle."""
+    ordered = sorted(beliefs, key=lambda belief: belief.key)
+    return [(belief, recording.conversion_of(runtime, belief, clicks.get(belief.claim.click_id))) for belief in ordered]
+
+
+def told(done: Sequence[tuple[Belief, New]], ring: Callable[[str], None]) -> dict[int, Recorded]:
+    """Ring for what was committed, and return what became of each belief by its identity."""
+    states = {new.row["state"] for _, new in done}
     for state, stage in ((State.RECORDED, "accrual"), (State.UNMATCHED, "matching-clicks")):
         if state.value in states:
             ring(stage)
-    return {place: _recorded(new) for place, new in done.items()}
+    return {id(belief): _recorded(new) for belief, new in done}
+
+
+def receipt(belief: Belief, new: New) -> dict[str, Any]:
+    """Return the receipt of a belief that made a conversion, as a row."""
+    return recording.receipt_of(belief, new.row["receipt_id"], _recorded(new))
 
 
 def _recorded(new: New) -> Recorded:
@@ -109,9 +130,9 @@ def _recorded(new: New) -> Recorded:
 def _row(belief: Belief, new: New) -> dict[str, object]:
     """Return what the three tables keep of a postback, each value once."""
     event = recording.first_event(new)
-    receipt = recording.receipt_of(belief, new.row["receipt_id"], _recorded(new))
+    kept = receipt(belief, new)
     return {
         **new.row,
         "event_details": event["details"],
-        **{name: receipt[name] for name in _RECEIPT_ALONE},
+        **{name: kept[name] for name in _RECEIPT_ALONE},
     }
