@@ -34,7 +34,7 @@ class Statements:
         self._file: IO[bytes] | None = None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[sqlite3.Cursor]:
+    async def writing(self) -> AsyncIterator[sqlite3.Cursor]:
         """Open a transaction that may write; committed when the block ends well.
 
         Raise Unavailable when the database cannot be opened or written: nothing was stored then. What it refuses for

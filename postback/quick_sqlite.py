@@ -34,7 +34,7 @@ async def record(
     """Record those `beliefs` whose key is new and whose source stands at its revision; return them by identity."""
     dialect = runtime.engine.dialect
     done = []
-    async with statements.transaction() as cursor:
+    async with statements.writing() as cursor:
         standing = dict(cursor.execute(_REVISIONS, [json.dumps([*revisions])]).fetchall())
         good = [
             belief

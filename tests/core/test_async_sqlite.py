@@ -34,7 +34,7 @@ def words(engine: sa.Engine) -> list[str]:
 
 async def insert(statements: Statements, word: str) -> None:
     """Insert one word in a transaction."""
-    async with statements.transaction() as cursor:
+    async with statements.writing() as cursor:
         cursor.execute("INSERT INTO words VALUES (?)", [word])
 
 
@@ -52,7 +52,7 @@ def test_what_is_inserted_is_committed_and_durable_as_elsewhere(engine: sa.Engin
 
     async def play() -> tuple[int, ...]:
         await insert(statements, "one")
-        async with statements.transaction() as cursor:
+        async with statements.writing() as cursor:
             return tuple(cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "foreign_keys"))
 
     assert asyncio.run(play()) == (2, 1)  # FULL, ON
@@ -66,7 +66,7 @@ def test_a_refused_row_rolls_all_of_its_transaction_back_and_the_next_one_works(
     async def play() -> None:
         await insert(statements, "one")
         with pytest.raises(sqlite3.IntegrityError):
-            async with statements.transaction() as cursor:
+            async with statements.writing() as cursor:
                 cursor.execute("INSERT INTO words VALUES ('two')")
                 cursor.execute("INSERT INTO words VALUES ('one')")
         await insert(statements, "three")
@@ -122,7 +122,7 @@ def test_a_file_that_has_gone_is_a_database_that_is_away_and_not_an_empty_one(en
         with pytest.raises(Unavailable):
             await insert(statements, "one")
         assert not path.exists()  # noqa: ASYNC240
-        kept.rename(path)  # noqa: ASYNC240
+        kept.rename(path)
         await insert(statements, "two")
 
     asyncio.run(play())
