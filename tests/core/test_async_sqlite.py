@@ -32,10 +32,11 @@ def words(engine: sa.Engine) -> list[str]:
         return [row[0] for row in connection.exec_driver_sql("SELECT word FROM words ORDER BY word")]
 
 
-async def insert(statements: Statements, word: str) -> None:
-    """Insert one word in a transaction."""
+async def insert(statements: Statements, *words: str) -> None:
+    """Insert words in a transaction."""
     async with statements.writing() as cursor:
-        cursor.execute("INSERT INTO words VALUES (?)", [word])
+        for word in words:
+            cursor.execute("INSERT INTO words VALUES (?)", [word])
 
 
 @contextmanager
@@ -66,9 +67,7 @@ def test_a_refused_row_rolls_all_of_its_transaction_back_and_the_next_one_works(
     async def play() -> None:
         await insert(statements, "one")
         with pytest.raises(sqlite3.IntegrityError):
-            async with statements.writing() as cursor:
-                cursor.execute("INSERT INTO words VALUES ('two')")
-                cursor.execute("INSERT INTO words VALUES ('one')")
+            await insert(statements, "two", "one")
         await insert(statements, "three")
 
     asyncio.run(play())
