@@ -11,7 +11,10 @@ from partners.secrets import KeyFormat
 
 @dataclass(frozen=True)
 class Defaults:
-    """The settings of a network's sources; each may be given otherwise, and is then the source's own."""
+    """The settings of a network's sources; each may be given otherwise, and is then the source's own.
+
+    Not so `is_static`, that all of the network's proof is a value sent in clear.
+    """
 
     key_format: KeyFormat
     allowlist: tuple[str, ...] = ()
@@ -22,6 +25,7 @@ class Defaults:
     duplicates: str = "ignore"
     reversal: Mapping[str, str] = field(default_factory=lambda: {"kind": "none"})
     answers: str = "json"
+    is_static: bool = False
 
 
 _installed: dict[str, Defaults] = {}

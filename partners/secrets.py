@@ -65,6 +65,22 @@ class LiveSecret:
 
 
 @dataclass(frozen=True)
+class HeldSecret:
+    """A secret of whatever state, to tell somebody why his signature fails; never to believe by.
+
+    `state` is live, revoked or past its overlap; `text` the value as it was shown, None for a token: nobody keeps it.
+    """
+
+    id: str
+    key: bytes
+    text: str | None
+    state: str
+
+    def __repr__(self) -> str:
+        return f"HeldSecret({self.id}, {self.state})"
+
+
+@dataclass(frozen=True)
 class Rotation:
     """How long the older secrets stay good; `value` is one that the network gave, else one is made."""
 
@@ -93,13 +109,22 @@ def live(runtime: Runtime, source: Source, now: datetime) -> list[LiveSecret]:
     ]
 
 
-def ended(runtime: Runtime, source: Source, now: datetime) -> list[LiveSecret]:
-    """Return the source's secrets that sign no more, for telling somebody that he uses one; never to believe by."""
-    return [
-        LiveSecret(secret.id, _key(runtime, secret), secret.not_after)
-        for secret in source.secrets
-        if not is_live(secret, now)
-    ]
+def held(runtime: Runtime, source: Source, now: datetime) -> list[HeldSecret]:
+    """Return every secret that the source ever had, oldest first."""
+    found: list[HeldSecret] = []
+    for secret in source.secrets:
+        text: str | None
+        key = _key(runtime, secret)
+        match KeyFormat(secret.key_format):
+            case KeyFormat.WHSEC:
+                text = _PREFIX + base64.b64encode(key).decode()
+            case KeyFormat.TEXT:
+                text = key.decode()
+            case KeyFormat.TOKEN:
+                text = None
+        ended = "revoked" if secret.revoked_at is not None else "past its overlap"
+        found.append(HeldSecret(secret.id, key, text, "live" if is_live(secret, now) else ended))
+    return found
 
 
 def is_live(secret: SourceSecret, now: datetime) -> bool:

@@ -8,7 +8,8 @@ from core.errors import Fault
 from partners import allowlist
 
 PRESET = "preset"
-SCHEMES = ("pb1", "sw1", "stripe1", "body1", "token")
+TOKEN = "token"  # noqa: S105 - the name of a scheme
+SCHEMES = ("pb1", "sw1", "stripe1", "body1", TOKEN)
 DUPLICATES = ("ignore", "update_status", "update_amount", "update", "add_event")
 MEANINGS = ("approved", "pending", "rejected", "refunded", "charged_back", "ignored")
 REVERSALS = ("none", "status", "prefix", "negative", "reference")
@@ -29,13 +30,14 @@ _HEADER = re.compile(r"[a-z0-9-]{1,60}", re.ASCII)
 _PREFIX = re.compile(r"[!-~]{0,20}", re.ASCII)
 _ENCODINGS = ("hex", "base64")
 _BODIES = ("json", "form")
+_TOKEN_PLACES = ("query", "path")
 # The options of each scheme, with what counts when one is left out; None must be given.
 _OPTIONS: Mapping[str, Mapping[str, str | None]] = {
     "pb1": {},
     "sw1": {},
     "stripe1": {"header": "stripe-signature"},
     "body1": {"header": None, "encoding": "hex", "prefix": "", "body": "json"},
-    "token": {"parameter": "token", "body": "query"},
+    TOKEN: {"in": "query", "parameter": "token", "body": "query"},
     PRESET: {},
 }
 
@@ -43,6 +45,9 @@ _OPTIONS: Mapping[str, Mapping[str, str | None]] = {
 def with_defaults(scheme: str, options: Mapping[str, str]) -> dict[str, str]:
     """Return the options of a source with those that were left out; header names in lower case."""
     whole = {name: value for name, value in _OPTIONS[scheme].items() if value is not None} | dict(options)
+    if whole.get("in") == "path":
+        # A token behind the source in the path is in no parameter.
+        whole = {name: value for name, value in whole.items() if name != "parameter"}
     if "header" in whole:
         whole["header"] = whole["header"].lower()
     return whole
@@ -53,13 +58,18 @@ def option_faults(scheme: str, options: Mapping[str, str]) -> list[Fault]:
     known = _OPTIONS[scheme]
     found = [Fault(f"options.{name}", f"says nothing under {scheme}") for name in options if name not in known]
     whole = with_defaults(scheme, {name: value for name, value in options.items() if name in known})
-    found += [Fault(f"options.{name}", f"is needed under {scheme}") for name in known if name not in whole]
-    bodies = (*_BODIES, "query") if scheme == "token" else _BODIES
+    is_in_path = whole.get("in") == "path"
+    if is_in_path and "parameter" in options:
+        found.append(Fault("options.parameter", "says nothing about a token in the path"))
+    needed = [name for name in known if not (is_in_path and name == "parameter")]
+    found += [Fault(f"options.{name}", f"is needed under {scheme}") for name in needed if name not in whole]
+    bodies = (*_BODIES, "query") if scheme == TOKEN else _BODIES
     checks: dict[str, Callable[[str], object]] = {
         "header": _HEADER.fullmatch,
         "encoding": _ENCODINGS.__contains__,
         "prefix": _PREFIX.fullmatch,
         "body": bodies.__contains__,
+        "in": _TOKEN_PLACES.__contains__,
         "parameter": _NAME.fullmatch,
     }
     takes = {
@@ -67,6 +77,7 @@ def option_faults(scheme: str, options: Mapping[str, str]) -> list[Fault]:
         "encoding": "takes hex or base64",
         "prefix": "takes up to 20 printable characters",
         "body": "takes json or form",
+        "in": "takes query or path",
         "parameter": "takes the name of a parameter",
     }
     found += [Fault(f"options.{name}", takes[name]) for name, value in whole.items() if not checks[name](value)]
@@ -74,10 +85,15 @@ def option_faults(scheme: str, options: Mapping[str, str]) -> list[Fault]:
 
 
 def allowlist_faults(cidrs: Sequence[str], *, is_static: bool) -> list[Fault]:
-    """Return everything wrong with an allowlist; where a static secret is all the proof there is, one is needed."""
+    """Return everything wrong with an allowlist; where a static secret is all the proof there is, one is needed.
+
+    `is_static` is one rule for whatever proves itself by a value in clear, ours or the network's own.
+    """
     found = allowlist.faults(cidrs)
     if is_static and not cidrs:
-        reason = "is needed: a token can be copied by whoever sees it. 0.0.0.0/0 and ::/0 say that every address may"
+        reason = (
+            "is needed: a static secret can be copied by whoever sees it. 0.0.0.0/0 and ::/0 say that every address may"
+        )
         found.append(Fault("allowlist", reason))
     return found
 

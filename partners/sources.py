@@ -18,14 +18,14 @@ from partners import presets, secrets, source_rules
 from partners.changes import Change, differences
 from partners.models import Source
 from partners.secrets import KeyFormat, NewSecret
-from partners.source_rules import PRESET
+from partners.source_rules import PRESET, TOKEN
 
 STALE = ("hold", "reject")
 PAYOUT_MEANS = ("owed_to_affiliate", "owed_to_us")
 DEDUPE_BY = ("transaction_event", "transaction_id", "click_event")
 STATES = ("active", "paused", "removed")
 
-_KEY_FORMATS = {"stripe1": KeyFormat.TEXT, "token": KeyFormat.TOKEN}
+_KEY_FORMATS = {"stripe1": KeyFormat.TEXT, TOKEN: KeyFormat.TOKEN}
 # Columns that the audit log shows as they are.
 _FACTS = (
     "name", "scheme", "preset", "options", "allowlist", "stale", "default_currency", "payout_means", "dedupe_by",
@@ -47,7 +47,7 @@ class NewSource:
     """What a source is made of. Scheme, payout_means and dedupe_by never change.
 
     `secret` is one that the network gave; without it one is made. `key_format` is the scheme's own unless a preset
-    says otherwise, and `is_static` that the secret is sent as it is.
+    says otherwise. `is_static` says that all of a preset's proof is a secret sent as it is.
     """
 
     name: str
@@ -69,6 +69,7 @@ class NewSource:
     rate_limit: RateLimit = field(default_factory=RateLimit)
     secret: str | None = None
     key_format: KeyFormat | None = None
+    is_static: bool = False
 
     def __repr__(self) -> str:
         return f"NewSource({self.name!r})"
@@ -101,7 +102,7 @@ def create(runtime: Runtime, session: Session, new: NewSource, *, actor: Actor) 
     _refuse(
         [
             *source_rules.option_faults(new.scheme, new.options),
-            *source_rules.allowlist_faults(new.allowlist, is_static=key_format is KeyFormat.TOKEN),
+            *source_rules.allowlist_faults(new.allowlist, is_static=new.scheme == TOKEN or new.is_static),
             *source_rules.parameter_faults(new.scheme, new.parameters),
             *source_rules.word_faults(new.status_words),
             *source_rules.reversal_faults(new.reversal),
@@ -143,7 +144,8 @@ def change(runtime: Runtime, session: Session, source_id: str, wanted: Change, *
     """
     source = locked(session, Source, source_id, version=wanted.version)
     values = dict(wanted.values)
-    is_static = any(secret.key_format == KeyFormat.TOKEN for secret in source.secrets)
+    # Looked at when it is changed alone: a source must never be too open to be paused.
+    is_static = "allowlist" in values and _is_static(source)
     _refuse(
         [
             *source_rules.option_faults(source.scheme, values.get("options", source.options)),
@@ -178,6 +180,13 @@ def postback_url(runtime: Runtime, source_id: str) -> str:
 def scheme_name(source: Source) -> str:
     """Return the scheme as the API writes it: `pb1`, or `preset:digistore24`."""
     return f"{PRESET}:{source.preset}" if source.scheme == PRESET else source.scheme
+
+
+def _is_static(source: Source) -> bool:
+    if source.scheme != PRESET:
+        return source.scheme == TOKEN
+    defaults = presets.get(source.preset or "")
+    return defaults is not None and defaults.is_static
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Says what would become of a pasted request, and why: the door's own checks, with nothing recorded."""
+"""Says what would become of a pasted request, and why: the door's own checks and its own recording, rolled back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,19 +9,22 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core import doorbell
 from core.errors import Fault, Invalid, NotFound
 from core.runtime import Runtime
 from partners import allowlist, secrets
 from partners.models import Source
-from postback import answers, hints, intake, known, verification
+from postback import answers, hints, intake, known, recording, verification
 from postback.answers import Answer, Status
-from postback.content import Meaning
+from postback.beliefs import Belief, Recorded
 from postback.intake import Told
 from postback.known import KnownSource
 from postback.models import Conversion
 from postback.receipts import Attempt
-from postback.schemes.base import Presented
+from postback.schemes.base import Presented, Request
 from postback.verification import Proven, Refusal
+
+OTHER_SOURCES_MAX = 200
 
 _PATH = "/postback/"
 
@@ -50,7 +53,10 @@ class Check:
 
 
 def check(runtime: Runtime, session: Session, source_id: str, pasted: Pasted) -> dict[str, Any]:
-    """Return every check, what was read, and what the sender would hear; raise NotFound for an unknown source."""
+    """Return every check, what was read, and what the sender would hear; raise NotFound for an unknown source.
+
+    How fast the source's postbacks come is not looked at, and no place in its rate is taken.
+    """
     now = runtime.clock()
     source = known.load(runtime, session, source_id, now=now)
     if source is None:
@@ -59,32 +65,53 @@ def check(runtime: Runtime, session: Session, source_id: str, pasted: Pasted) ->
     attempt, path_source = _attempt(pasted, source, now)
     request = intake.request_of(attempt, source.url)
     presented, keys = source.scheme.present(request), source.keys(now)
-    proven = verification.signer(presented, keys, source.scheme.mac)
-    told = None if proven is None else intake.read(source, request, Proven(proven), attempt.received_at)
-    ended = secrets.ended(runtime, session.get_one(Source, source.id), now)
-    reasons = [] if told is not None else hints.of(request, source.scheme, keys, ended) or [_unexplained(keys)]
+    secret_id = verification.signer(presented, keys, source.scheme.mac)
+    proven = None if secret_id is None else Proven(secret_id)
+    told = None if proven is None else intake.read(source, request, proven, now)
     checks = [
         *_before_the_proof(source, attempt, pasted, path_source),
-        Check(_proof(presented), told is not None, "; ".join(reasons) or "the proof holds"),
+        _proof(runtime, session, source, request, presented, is_proven=proven is not None),
         Check("state", source.state == "active", f"the source is {source.state}"),
         *_time(source, told, now=now),
     ]
+    report: dict[str, Any] = {
+        "assurance": None, "covered_fields": [], "parameters": {}, "faults": [], "claim": None, "repeats": None,
+    }  # fmt: skip
     refusal = next((check.name for check in checks if check.is_ok is False), None)
-    report: dict[str, Any] = {"checks": checks, "parameters": {}, "faults": [], "claim": None, "repeats": None}
-    if told is None:
-        return report | _told("refused", refusal or Refusal.BAD_SIGNATURE.value, answers.refused())
-    report |= {"parameters": dict(told.parameters.values), "faults": list(told.faults)}
+    if told is None or proven is None:
+        return report | _told(checks, "refused", refusal, answers.refused())
+    report |= {
+        "assurance": source.scheme.assurance,
+        "covered_fields": intake.covered(source, told),
+        "parameters": dict(told.parameters.values),
+        "faults": list(told.faults),
+    }
     if refusal is not None:
-        return report | _told("refused", refusal, intake.shut_answer(source) or answers.refused())
+        return report | _told(checks, "refused", refusal, intake.shut_answer(source) or answers.refused())
     if told.claim is None:
-        return report | _told("invalid", None, answers.invalid("rcp_", told.faults, source.style))
-    key = told.claim.dedupe_key(source.reading.dedupe_by)
-    repeated = session.scalar(
-        sa.select(Conversion).where(Conversion.source_id == source.id, Conversion.dedupe_key == key)
-    )
-    claim = {**told.claim.facts, "meaning": told.claim.meaning.value, "dedupe_key": key}
-    report |= {"claim": claim, "repeats": repeated.id if repeated else None}
-    return report | _told("believed", None, Answer(_status(told.claim.meaning, repeated, told.claim.sha256)))
+        return report | _told(checks, "invalid", None, answers.invalid("rcp_", told.faults, source.style))
+    belief = intake.belief_of(source, attempt, proven, told, told.claim)
+    recorded, repeated = _as_if_recorded(runtime, session, belief)
+    claim = {**told.claim.facts, "meaning": told.claim.meaning.value, "dedupe_key": belief.dedupe_key}
+    report |= {"claim": claim, "repeats": repeated}
+    if recorded.status is Status.UNAUTHORISED:
+        late = Check(Refusal.STALE.value, False, "it is late and repeats nothing, and the source refuses late ones")
+        return report | _told([*checks, late], "refused", late.name, answers.refused())
+    return report | _told(checks, "believed", None, Answer(recorded.status, style=source.style))
+
+
+def _as_if_recorded(runtime: Runtime, session: Session, belief: Belief) -> tuple[Recorded, str | None]:
+    """Return what the very code that records makes of `belief`, and the conversion it repeats. Nothing stays."""
+    savepoint = session.begin_nested()
+    try:
+        [recorded] = recording.record(runtime, session, [belief])
+    finally:
+        savepoint.rollback()
+        # Nothing waits for the stages that it would have rung for.
+        doorbell.taken_rings(session)
+    # A conversion that was made just now is gone again.
+    is_there = recorded.conversion_id is not None and session.get(Conversion, recorded.conversion_id) is not None
+    return recorded, recorded.conversion_id if is_there else None
 
 
 def _attempt(pasted: Pasted, source: KnownSource, now: datetime) -> tuple[Attempt, str]:
@@ -119,10 +146,27 @@ def _before_the_proof(source: KnownSource, attempt: Attempt, pasted: Pasted, pat
     ]
 
 
-def _proof(presented: Presented) -> str:
+def _proof(
+    runtime: Runtime, session: Session, source: KnownSource, request: Request, presented: Presented, *, is_proven: bool
+) -> Check:
     if presented.is_missing:
-        return Refusal.SIGNATURE_MISSING.value
-    return (Refusal.BAD_SIGNATURE if presented.signatures else Refusal.SIGNATURE_MALFORMED).value
+        name = Refusal.SIGNATURE_MISSING
+    else:
+        name = Refusal.BAD_SIGNATURE if presented.signatures else Refusal.SIGNATURE_MALFORMED
+    if is_proven:
+        return Check(name.value, True, "the proof holds")
+    row = session.get_one(Source, source.id)
+    keys = [
+        hints.Key(each.id, each.key, each.text, each.state) for each in secrets.held(runtime, row, runtime.clock())
+    ]
+    others = session.scalars(
+        sa.select(Source.id).where(Source.id != source.id).order_by(Source.id.desc()).limit(OTHER_SOURCES_MAX)
+    )
+    found = hints.of(request, row.scheme, presented, source.scheme.mac, keys=keys, other_sources=list(others))
+    unexplained = "it was made with another key, or over other bytes"
+    if not source.secrets:
+        unexplained = "the source has no live secret"
+    return Check(name.value, False, "; ".join(found or [unexplained]))
 
 
 def _time(source: KnownSource, told: Told | None, *, now: datetime) -> list[Check]:
@@ -132,9 +176,8 @@ def _time(source: KnownSource, told: Told | None, *, now: datetime) -> list[Chec
     if verification.is_from_future(sent_at=sent_at, now=now):
         return [Check("from_the_future", False, f"signed for {sent_at.isoformat()}: look at the sender's clock")]
     is_stale = verification.is_stale(sent_at=sent_at, now=now)
-    # A late one is kept and waits for a person, unless the source refuses it or it repeats what is there.
     says = f"signed at {sent_at.isoformat()}" + (", more than 30 minutes ago" if is_stale else "")
-    return [Check("stale", not (is_stale and source.refuses_late), says)]
+    return [Check("time", True, says)]
 
 
 def _address(source: KnownSource, peer: str | None, is_admitted: bool | None) -> str:  # noqa: FBT001 - one of three
@@ -145,17 +188,6 @@ def _address(source: KnownSource, peer: str | None, is_admitted: bool | None) ->
     return f"{peer} is {'' if is_admitted else 'not '}in the allowlist"
 
 
-def _unexplained(keys: object) -> str:
-    return "it was made with another key, or over other bytes" if keys else "the source has no live secret"
-
-
-def _status(meaning: Meaning, repeated: Conversion | None, content_sha256: str) -> Status:
-    if meaning is Meaning.IGNORED:
-        return Status.IGNORED
-    if repeated is None:
-        return Status.ACCEPTED
-    return Status.DUPLICATE if repeated.content_sha256 == content_sha256 else Status.CONFLICT
-
-
-def _told(verdict: str, reason: str | None, answer: Answer) -> dict[str, Any]:
-    return {"verdict": verdict, "reason": reason, "answer": {"code": answer.code, "status": answer.status.value}}
+def _told(checks: Sequence[Check], verdict: str, reason: str | None, answer: Answer) -> dict[str, Any]:
+    said = {"code": answer.code, "status": answer.status.value}
+    return {"checks": list(checks), "verdict": verdict, "reason": reason, "answer": said}

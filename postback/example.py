@@ -1,33 +1,38 @@
-"""A signed, ready postback for whoever sets up a network."""
+"""A signed, ready postback for whoever sets up a network, under every scheme and preset."""
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import quote
 
-from core import money
 from core.errors import Conflict
 from core.runtime import Runtime
 from partners import secrets, sources
 from partners.models import Source
-from partners.secrets import LiveSecret
+from partners.secrets import KeyFormat
 from partners.source_rules import PRESET
-from postback import content, known
-from postback.content import Reading
-from postback.presets.catalogue import CATALOGUE, TOKEN_PLACEHOLDER
-from postback.schemes import signing
-from postback.schemes.signing import Signed
+from postback import example_values, known, schemes_of_sources
+from postback.content import TIMESTAMP
+from postback.presets.catalogue import CATALOGUE, TOKEN_PLACEHOLDER, Preset
+from postback.schemes.base import Request, Scheme
+from postback.schemes.generic import ID_HEADER, TIMESTAMP_HEADER
 
-_MINOR_UNITS = 50
 _TEMPLATE_FIELDS = ("click_id", "transaction_id", "payout", "currency")
+_KINDS = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+_TOKEN_NOTE = (
+    f"put the token that was shown once in place of {TOKEN_PLACEHOLDER}: only its HMAC is kept, so it cannot be shown "
+    "again; a token that is lost is rotated"
+)
 
 
 @dataclass(frozen=True)
 class Example:
-    """`curl` can be run as it is, but for a token's placeholder; `url_template` shows where the network's values go."""
+    """`curl` can be run as it is, unless `note` says what to put in; `url_template` is for the network's dashboard."""
 
     curl: str
     url_template: str
+    note: str | None = None
 
     def __repr__(self) -> str:
         # A signed request is as good as the conversion it claims.
@@ -37,81 +42,111 @@ class Example:
 def build(runtime: Runtime, source: Source) -> Example:
     """Return an example signed for this moment under a transaction id never used; its click is unknown to us.
 
-    Raise Conflict when the source has no live secret to sign with, or its network signs in a way that only it can do.
+    Raise Conflict when the source has no live secret to sign with, or lacks a setting that its preset leaves open.
     """
     now = runtime.clock()
     live = secrets.live(runtime, source, now)
     if not live:
         message = f"{source.id} has no live secret: rotate first"
         raise Conflict(message, slug="no-live-secret")
-    reading = known.reading_of(source)
-    signed = _signed(runtime, source, reading, live[-1], now)
+    preset = CATALOGUE[source.preset or ""] if source.scheme == PRESET else None
+    missing = None if preset is None else _missing(source)
+    if missing is not None:
+        message = f"{source.id} takes no postback yet: {missing}"
+        raise Conflict(message, slug="no-example")
+    scheme = schemes_of_sources.of(source)
     url = sources.postback_url(runtime, source.id)
-    return Example(_curl(url, signed), _template(source, reading, url))
+    is_token = source.secrets[0].key_format == KeyFormat.TOKEN
+    key = TOKEN_PLACEHOLDER.encode() if is_token else live[-1].key
+    unsigned = _unsigned(runtime, source, scheme, Request(scheme.methods[0], source.id, url), preset=preset, now=now)
+    signed = scheme.sign(unsigned, key)
+    return Example(
+        _curl(signed, _body_of(source, preset)), url_template(source, url), _TOKEN_NOTE if is_token else None
+    )
 
 
-def _signed(runtime: Runtime, source: Source, reading: Reading, secret: LiveSecret, now: datetime) -> Signed:
-    told, seconds, key = _told(runtime, source, reading), str(int(now.timestamp())), secret.key
-    kind, options = _kind(source)
-    match kind:
-        case "pb1":
-            return signing.pb1(source.id, told, key, timestamp=reading.name(content.TIMESTAMP), seconds=seconds)
-        case "sw1":
-            return signing.sw1(told, key, message_id=runtime.new_id("msg"), seconds=seconds)
-        case "stripe1":
-            return signing.stripe1(told, key, header=options["header"], seconds=seconds)
-        case "body1":
-            return signing.body1(
-                told, key, header=options["header"].lower(), encoding=options["encoding"], prefix=options["prefix"],
-                body=options["body"],
-            )  # fmt: skip
-        case "token":
-            # One of ours cannot be shown again: only its HMAC is kept.
-            placeholder = key.decode() if options.get("secret") == "text" else TOKEN_PLACEHOLDER
-            return signing.token(told, parameter=options["parameter"], placeholder=placeholder)
-        case _:
-            message = f"{source.preset} signs in a way of its own, which this does not imitate: send a test from there"
-            raise Conflict(message, slug="no-example")
-
-
-def _kind(source: Source) -> tuple[str, Mapping[str, str]]:
-    """Return the generic scheme a source's requests are made by, and its options."""
-    if source.scheme != PRESET:
-        return source.scheme, source.options
-    preset = CATALOGUE[source.preset or ""]
-    return preset.kind, {**preset.verifier, "body": preset.body}
-
-
-def _told(runtime: Runtime, source: Source, reading: Reading) -> dict[str, str]:
-    currency = source.default_currency or "EUR"
-    minor = reading.amounts_in_minor
-    told = {
-        reading.name("click_id"): "example-click",
-        reading.name("transaction_id"): runtime.new_id("example"),
-        reading.name("payout"): str(_MINOR_UNITS) if minor else money.to_text(_MINOR_UNITS, currency),
-        reading.name("currency"): currency,
-    }
-    approved = next((word for word, meaning in source.status_words.items() if meaning == "approved"), None)
-    if approved is not None:
-        told[reading.name("status")] = approved
-    return told
-
-
-def _template(source: Source, reading: Reading, url: str) -> str:
+def url_template(source: Source, url: str) -> str:
+    """Return what to enter at the network; `{..}` is where its own macros go, unless a preset knows them."""
     if source.scheme == PRESET:
-        return CATALOGUE[source.preset or ""].url_template(url)
-    if source.scheme not in {"pb1", "token"}:
-        return url
-    macros = "&".join(f"{reading.name(ours)}={{{ours}}}" for ours in _TEMPLATE_FIELDS)
-    if source.scheme == "token":
-        return f"{url}?{macros}&{source.options['parameter']}={TOKEN_PLACEHOLDER}"
-    return f"{url}?{macros}&{reading.name(content.TIMESTAMP)}={{{content.TIMESTAMP}}}&sig={{sig}}"
+        return replace(CATALOGUE[source.preset or ""], parameters=source.parameters).url_template(url)
+    reading = known.reading_of(source)
+    pairs = [f"{reading.name(ours)}={{{ours}}}" for ours in _TEMPLATE_FIELDS]
+    match source.scheme:
+        case "pb1":
+            pairs += [f"{reading.name(TIMESTAMP)}={{{TIMESTAMP}}}", "sig={sig}"]
+        case "token" if source.options.get("in") == "path":
+            url = f"{url}/{TOKEN_PLACEHOLDER}"
+        case "token":
+            pairs.append(f"{source.options['parameter']}={TOKEN_PLACEHOLDER}")
+        case _:
+            return url
+    return f"{url}?{'&'.join(pairs)}"
 
 
-def _curl(url: str, signed: Signed) -> str:
-    if signed.method == "GET":
-        return f"curl {shlex.quote(f'{url}?{signed.query}')}"
-    words = ["curl", "-X", "POST", url]
-    for name, value in signed.headers.items():
-        words += ["-H", f"{name}: {value}"]
-    return shlex.join([*words, "--data-raw", signed.body])
+def _missing(source: Source) -> str | None:
+    if source.default_currency is None and "currency" not in source.parameters:
+        return "its network sends no currency, so set a default_currency"
+    if "click_id" not in source.parameters:
+        return "where its network sends the click id is not known, so map parameters.click_id"
+    return None
+
+
+def _unsigned(
+    runtime: Runtime, source: Source, scheme: Scheme, request: Request, *, preset: Preset | None, now: datetime
+) -> Request:
+    reading = known.reading_of(source)
+    seconds = str(int(now.timestamp()))
+    told = example_values.told(
+        reading,
+        transaction_id=runtime.new_id("example"),
+        currency=source.default_currency or "EUR",
+        now=now,
+        only=None if preset is None else source.parameters.keys(),
+    )
+    told |= {name: value for name, value in example_values.unread(now).items() if name in (scheme.covered or ())}
+    if source.scheme == "pb1":
+        told[reading.name(TIMESTAMP)] = seconds
+    headers = _headers(runtime, source, scheme, seconds)
+    match _body_of(source, preset) if request.method == "POST" else "query":
+        case "json":
+            return replace(request, body=example_values.nested(told).encode(), headers=headers)
+        case "form":
+            return replace(request, body=_encoded(told), headers=headers)
+        case _:
+            return replace(request, query=_encoded(told), headers=headers)
+
+
+def _headers(runtime: Runtime, source: Source, scheme: Scheme, seconds: str) -> dict[str, str]:
+    match source.scheme:
+        case "sw1":
+            return {ID_HEADER: runtime.new_id("msg"), TIMESTAMP_HEADER: seconds}
+        case "stripe1":
+            return {scheme.headers[0]: f"t={seconds}"}
+        case _:
+            return {}
+
+
+def _body_of(source: Source, preset: Preset | None) -> str:
+    return preset.body if preset is not None else source.options.get("body", "json")
+
+
+def _encoded(told: Mapping[str, str]) -> bytes:
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in told.items()).encode()
+
+
+def _curl(request: Request, body: str) -> str:
+    url = request.url
+    if request.path_token:
+        url += f"/{request.path_token.decode()}"
+    if request.query:
+        url += f"?{request.query.decode()}"
+    if request.method == "GET":
+        words = ["curl", url]
+        return shlex.join([*words, *_header_words(request.headers)])
+    kind = {"content-type": _KINDS[body]} if body in _KINDS else {}
+    words = ["curl", "-X", "POST", url, *_header_words({**kind, **request.headers})]
+    return shlex.join([*words, "--data-raw", request.body.decode()])
+
+
+def _header_words(headers: Mapping[str, str]) -> list[str]:
+    return [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]

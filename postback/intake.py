@@ -204,31 +204,17 @@ def _proven(
         reason = Refusal.FROM_THE_FUTURE
         return (yield from _refused(memory, attempt, reason, secret_id=proven.secret_id)) if is_fresh else None
     used = (proven.secret_id, now)
-    covered = source.scheme.covered
-    names = sorted(told.parameters.names if covered is None else covered)
     attempt = receipts.redacted(attempt, source.scheme.redacted)
     if told.claim is None:
         receipt_id = receipts.new_id(attempt)
         outcome = receipts.Believed(
-            Status.INVALID, proven.secret_id, source.scheme.assurance, names, faults=told.faults
+            Status.INVALID, proven.secret_id, source.scheme.assurance, covered(source, told), faults=told.faults
         )
         row = receipts.believed(receipt_id, attempt, outcome)
         # On the revision too: its secret may be revoked by now, or its parameters may have other names.
         kept = yield Write(source.id, source.revision, row=row, used_secret=used)
         return answers.invalid(receipt_id, told.faults, source.style) if isinstance(kept, Kept) else None
-    belief = Belief(
-        attempt,
-        proven.secret_id,
-        source.scheme.assurance,
-        names,
-        told.claim,
-        told.claim.dedupe_key(source.reading.dedupe_by),
-        is_late=told.sent_at is not None and verification.is_stale(sent_at=told.sent_at, now=now),
-        refuses_late=source.refuses_late,
-        is_test=source.is_test,
-        dedupe_by=source.reading.dedupe_by,
-        duplicates=source.reading.duplicates,
-    )
+    belief = belief_of(source, attempt, proven, told, told.claim)
     recorded = yield Write(source.id, source.revision, belief, used_secret=used)
     if not isinstance(recorded, Recorded):
         return None
@@ -236,6 +222,29 @@ def _proven(
         refusals.REFUSED.labels(Refusal.STALE.value).inc()
         return answers.refused()
     return Answer(recorded.status, recorded.receipt_id, recorded.conversion_id, style=source.style)
+
+
+def belief_of(source: KnownSource, attempt: Attempt, proven: Proven, told: Told, claim: Claim) -> Belief:
+    """Return what is to be recorded of a proven attempt that makes `claim`."""
+    return Belief(
+        attempt,
+        proven.secret_id,
+        source.scheme.assurance,
+        covered(source, told),
+        claim,
+        claim.dedupe_key(source.reading.dedupe_by),
+        is_late=told.sent_at is not None and verification.is_stale(sent_at=told.sent_at, now=attempt.received_at),
+        refuses_late=source.refuses_late,
+        is_test=source.is_test,
+        dedupe_by=source.reading.dedupe_by,
+        duplicates=source.reading.duplicates,
+    )
+
+
+def covered(source: KnownSource, told: Told) -> list[str]:
+    """Return the network's names of what the proof covers: of all that the request holds where it covers all."""
+    names = source.scheme.covered
+    return sorted(told.parameters.names if names is None else names)
 
 
 def _refused(

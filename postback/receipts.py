@@ -1,7 +1,7 @@
 """The receipt: one postback as it came in, and what we made of it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from core.database import table_of
 from core.errors import Fault
 from postback.answers import Status
 from postback.models import Receipt
+from postback.schemes.base import Redact
 from postback.verification import Refusal
 
 SOURCE_ID_LENGTH_MAX = 40
@@ -58,9 +59,12 @@ def with_headers(attempt: Attempt, headers: Mapping[str, str]) -> Attempt:
     return attempt._replace(signature_headers=headers)
 
 
-def redacted(attempt: Attempt, cut: Callable[[bytes], bytes] | None) -> Attempt:
-    """Return the attempt as a receipt may keep it: `cut` takes a static secret out of its query."""
-    return attempt if cut is None else attempt._replace(query=cut(attempt.query))
+def redacted(attempt: Attempt, cut: Redact | None) -> Attempt:
+    """Return the attempt as a receipt may keep it: `cut` takes a static secret out of its query and headers."""
+    if cut is None:
+        return attempt
+    query, headers = cut(attempt.query, attempt.signature_headers)
+    return attempt._replace(query=query, signature_headers=headers)
 
 
 class Believed(NamedTuple):

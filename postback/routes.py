@@ -5,19 +5,22 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from access.roles import EVERYONE, Role
+from core.errors import NotFound
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import listing
 from core.rows import existing
 from core.runtime import installed
+from partners import sources
 from partners.models import Source
 from postback import checking, events, example, queries
 from postback.checking import Pasted
 from postback.events import Decision
 from postback.example import Example
 from postback.models import Conversion, Receipt
-from postback.presets.catalogue import CATALOGUE, Preset
+from postback.presets.catalogue import CATALOGUE
+from postback.presets.shown import shown
 from postback.queries import ConversionQuery, ReceiptQuery
 from postback.schemas import (
     ConversionDecisionSchema,
@@ -26,6 +29,7 @@ from postback.schemas import (
     PastedSchema,
     PostbackExampleSchema,
     PresetListSchema,
+    PresetSchema,
     ReceiptQuerySchema,
     ReceiptSchema,
     RevealedReceiptSchema,
@@ -98,9 +102,22 @@ def validate(session: Session, source_id: str, body: Pasted) -> dict[str, Any]:
     blueprint, "GET", "/api/v1/presets",
     door=actors(Role.ADMIN, Role.AUDITOR, scope="sources:read"), answers=PresetListSchema, transaction=False,
 )  # fmt: skip
-def list_presets() -> dict[str, list[Preset]]:
+def list_presets() -> dict[str, Any]:
     """List the networks that are known here, with what to enter at each; docs/networks.md says where it was read."""
-    return {"items": [preset for _, preset in sorted(CATALOGUE.items())]}
+    return {"items": [shown(preset, _a_postback_url()) for _, preset in sorted(CATALOGUE.items())]}
+
+
+@endpoint(
+    blueprint, "GET", "/api/v1/presets/<name>",
+    door=actors(Role.ADMIN, Role.AUDITOR, scope="sources:read"), answers=PresetSchema, transaction=False,
+)  # fmt: skip
+def get_preset(name: str) -> dict[str, Any]:
+    """Answer one network: what it sends, how it proves it, and what a source of it needs from you."""
+    preset = CATALOGUE.get(name)
+    if preset is None:
+        message = f"there is no preset {name}"
+        raise NotFound(message)
+    return shown(preset, _a_postback_url())
 
 
 @endpoint(
@@ -110,3 +127,7 @@ def list_presets() -> dict[str, list[Preset]]:
 def get_example(session: Session, source_id: str) -> Example:
     """Answer a signed, ready curl command, and the URL to paste into the network's dashboard."""
     return example.build(installed(), existing(session, Source, source_id))
+
+
+def _a_postback_url() -> str:
+    return sources.postback_url(installed(), "{source_id}")

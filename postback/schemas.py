@@ -12,7 +12,6 @@ from postback.receipts import BELIEVED, REFUSED
 from postback.verification import Refusal
 
 _STORED = (*sorted(STORED), Status.UNAUTHORISED)
-_SECRET_FROM = {"ours": "us", "text": "network"}
 _ID = ma.validate.Length(max=40)
 
 
@@ -131,11 +130,18 @@ class ConversionDecisionSchema(Wire):
     amount = Amount(load_default=None, metadata={"description": "the sale it is adjusted to"})
 
 
+class NeedSchema(ma.Schema):
+    """A setting that a source takes no useful postback without."""
+
+    setting = ma.fields.String(metadata={"description": "of POST /api/v1/sources, or of this installation"})
+    why = ma.fields.String()
+
+
 class PresetSchema(ma.Schema):
     """A network that is known here: make a source with the scheme `preset:NAME`."""
 
     name = ma.fields.String()
-    scheme = ma.fields.Function(lambda preset: f"preset:{preset.name}")
+    scheme = ma.fields.String(metadata={"description": "for POST /api/v1/sources", "example": "preset:digistore24"})
     title = ma.fields.String()
     docs = ma.fields.String(allow_none=True)
     is_confirmed = ma.fields.Boolean(metadata={"description": "whether a page of the vendor says so"})
@@ -143,18 +149,21 @@ class PresetSchema(ma.Schema):
     method = ma.fields.String()
     assurance = ma.fields.String(metadata={"description": "A: all is signed, B: part, C: a static secret"})
     covered_fields = ma.fields.List(
-        ma.fields.String(), attribute="covered", allow_none=True, metadata={"description": "null: all of them"}
+        ma.fields.String(),
+        allow_none=True,
+        metadata={"description": "what is signed, in the network's names; null: everything"},
     )
-    secret_from = ma.fields.Function(lambda preset: _SECRET_FROM[preset.verifier["secret"]])
+    secret_from = ma.fields.String(metadata={"description": "network: bring its text; us: made and shown once"})
     addresses = ma.fields.List(ma.fields.String())
     parameters = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
     status_words = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
     amount_unit = ma.fields.String()
     dedupe_by = ma.fields.String()
     duplicates = ma.fields.String()
-    reversal = ma.fields.Function(lambda preset: preset.reversal.kind)
-    answers = ma.fields.String(attribute="answer_style")
-    url_template = ma.fields.Function(lambda preset: preset.url_template("{postback_url}"))
+    reversal = ma.fields.String(metadata={"description": "how it takes a conversion back"})
+    answers = ma.fields.String()
+    url_template = ma.fields.String(metadata={"example": "https://clicks.example/postback/{source_id}?tid={id}"})
+    needs = ma.fields.List(ma.fields.Nested(NeedSchema))
 
 
 class PresetListSchema(ma.Schema):
@@ -196,6 +205,8 @@ class ValidationSchema(ma.Schema):
     verdict = ma.fields.String(metadata={"description": "believed, invalid or refused"})
     reason = ma.fields.String(allow_none=True)
     checks = ma.fields.List(ma.fields.Nested(ValidationCheckSchema))
+    assurance = ma.fields.String(allow_none=True, metadata={"description": "null: nothing is proven"})
+    covered_fields = ma.fields.List(ma.fields.String())
     parameters = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
     faults = ma.fields.List(ma.fields.Nested(PostbackFaultSchema))
     claim = ma.fields.Dict(allow_none=True)
@@ -208,3 +219,4 @@ class PostbackExampleSchema(ma.Schema):
 
     curl = ma.fields.String(metadata={"description": "signed for this moment, with a fresh transaction id"})
     url_template = ma.fields.String(metadata={"description": "to paste into the network's dashboard"})
+    note = ma.fields.String(allow_none=True, metadata={"description": "what to put in before it can be run"})

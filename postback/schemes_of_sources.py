@@ -20,7 +20,7 @@ _GENERIC: Mapping[str, Callable[[Mapping[str, Any]], Scheme]] = {
         "body1", table["header"].lower(), table["encoding"], table["prefix"], table["body"]
     ),
     "token": lambda table: generic.token(
-        "token", table["parameter"], body=table["body"], is_given=_KEY_FORMATS[table["secret"]] is KeyFormat.TEXT
+        "token", table["parameter"], table["body"], is_given=_KEY_FORMATS[table["secret"]] is KeyFormat.TEXT
     ),
 }
 
@@ -56,4 +56,5 @@ def _defaults(preset: Preset) -> Defaults:
         duplicates=preset.duplicates,
         reversal={name: value for name, value in reversal.items() if value is not None},
         answers=preset.answer_style,
+        is_static=preset.is_static,
     )

@@ -85,6 +85,16 @@ class Preset:
         return str(self.verifier["assurance"])
 
     @property
+    def is_static(self) -> bool:
+        """Whether all its proof is a value that travels in clear, whoever made it: then an allowlist is needed."""
+        return self.assurance == "C"
+
+    @property
+    def is_secret_ours(self) -> bool:
+        """Whether the secret is made here; else the network makes it and shows it in its own dashboard."""
+        return bool(self.verifier["secret"] == "ours")  # noqa: S105 - who makes it
+
+    @property
     def covered(self) -> tuple[str, ...] | None:
         """The network's names of the signed parameters: None for all of them, () for none."""
         fields = self.verifier.get("covered_fields")

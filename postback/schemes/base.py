@@ -69,7 +69,9 @@ Present = Callable[[Request], Presented]
 # The key is the one that proved the request: ClickBank's body has to be decrypted again.
 Read = Callable[[Request, bytes, Collection[str]], Told]
 Mac = Callable[[bytes, bytes], bytes]
-Redact = Callable[[bytes], bytes]
+# Returns an unsigned request with the proof where its network puts it, made under the key.
+Sign = Callable[[Request, bytes], Request]
+Redact = Callable[[bytes, Mapping[str, str]], tuple[bytes, Mapping[str, str]]]
 
 
 def hmac_sha256(message: bytes, key: bytes) -> bytes:
@@ -87,14 +89,16 @@ class Scheme:
     parameters out once the proof holds. `timestamp` is the network's name for the signed time, None where the scheme
     has none: then nothing is ever stale, and the permanent unique key alone stops a replay.
     `assurance` is A (everything signed), B (part of it), C (a static secret), D (address only) or E (nothing);
-    `covered` names the signed parameters where that is not all of them. `redacted` cuts a secret out of a query that a
-    receipt is to keep.
+    `covered` names the signed parameters where that is not all of them. `redacted` cuts a static secret out of the
+    query and the headers that a receipt is to keep.
+    `sign` is what the network does, for the examples we show: never part of believing anything.
     """
 
     name: str
     methods: tuple[str, ...]
     present: Present
     read: Read
+    sign: Sign
     mac: Mac = hmac_sha256
     headers: tuple[str, ...] = ()
     timestamp: str | None = None

@@ -1,12 +1,14 @@
 """The schemes that belong to no network: pb1, sw1, stripe1, body1 and the static token."""
 
+import hashlib
 import hmac
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from postback import canonical
-from postback.schemes import reading
+from postback.schemes import reading, signing
 from postback.schemes.base import PROVEN, Presented, Request, Scheme, Told, unbase64, unhex
 
 ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER = "webhook-id", "webhook-timestamp", "webhook-signature"
@@ -15,7 +17,6 @@ PEPPER_BYTES = 32
 _DIGEST_BYTES = canonical.DIGEST_BYTES
 _SIGNATURES_MAX = canonical.SIGNATURES_MAX
 _STRIPE_TIME = re.compile(rb"[0-9]{1,12}")
-_GIVEN = re.compile(rb"[A-Za-z0-9._~-]{8,200}")
 _TOKEN = re.compile(rb"[A-Za-z0-9._~-]{16,128}")
 
 
@@ -29,7 +30,7 @@ def pb1(timestamp: str = "ts") -> Scheme:
         parameters = canonical.pairs(request.query)
         return Told(parameters, parameters.values.get(timestamp))
 
-    return Scheme("pb1", ("GET",), present, read, timestamp=timestamp)
+    return Scheme("pb1", ("GET",), present, read, signing.in_query(present, "sig"), timestamp=timestamp)
 
 
 def sw1() -> Scheme:
@@ -45,7 +46,8 @@ def sw1() -> Scheme:
         return Told(reading.json_at(request.body, wanted), request.headers.get(TIMESTAMP_HEADER))
 
     headers = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
-    return Scheme("sw1", ("POST",), present, read, headers=headers, timestamp=TIMESTAMP_HEADER)
+    sign = signing.in_header(present, SIGNATURE_HEADER, encoding="base64", prefix="v1,")
+    return Scheme("sw1", ("POST",), present, read, sign, headers=headers, timestamp=TIMESTAMP_HEADER)
 
 
 def stripe1(header: str = STRIPE_HEADER) -> Scheme:
@@ -75,7 +77,8 @@ def stripe1(header: str = STRIPE_HEADER) -> Scheme:
         time, _ = parts(request)
         return Told(reading.json_at(request.body, wanted), time.decode() if time else None)
 
-    return Scheme("stripe1", ("POST",), present, read, headers=(header,), timestamp=header)
+    sign = signing.in_header(present, header, prefix=",v1=", is_appended=True)
+    return Scheme("stripe1", ("POST",), present, read, sign, headers=(header,), timestamp=header)
 
 
 def body1(name: str, header: str, encoding: str = "hex", prefix: str = "", body: str = "json") -> Scheme:
@@ -96,22 +99,17 @@ def body1(name: str, header: str, encoding: str = "hex", prefix: str = "", body:
         reader = reading.form if body == "form" else reading.json_at
         return Told(reader(request.body, wanted))
 
-    return Scheme(name, ("POST",), present, read, headers=(header,))
+    sign = signing.in_header(present, header, encoding=encoding, prefix=prefix)
+    return Scheme(name, ("POST",), present, read, sign, headers=(header,))
 
 
-def token(
-    name: str,
-    parameter: str | None,
-    methods: tuple[str, ...] = ("GET", "POST"),
-    body: str = "query",
-    *,
-    is_given: bool = False,
-) -> Scheme:
+def token(name: str, parameter: str | None, body: str = "query", *, is_given: bool = False) -> Scheme:
     """Return the static token: in the query's `parameter`, or behind the source in the path when that is None.
 
     It proves who holds it and nothing about what was sent: assurance C, nothing covered. The key is the pepper and
     the stored HMAC of the token; the token itself is kept nowhere, and cut out of what a receipt keeps. One that the
-    network made (`is_given`) is kept sealed, as its other secrets are, and is the key itself.
+    network made (`is_given`) is any text: it is kept sealed, as the network's other secrets are, and is the key itself.
+    `sign` takes the token itself.
     """
     field = None if parameter is None else parameter.encode()
 
@@ -119,13 +117,13 @@ def token(
         found = [request.path_token] if field is None else _values(request.query, field)
         if not found or not found[0]:
             return Presented(b"", is_missing=True)
-        if len(found) > 1 or not (_GIVEN if is_given else _TOKEN).fullmatch(found[0]):
+        if len(found) > 1 or not (is_given or _TOKEN.fullmatch(found[0])):
             return Presented(b"")
         return Presented(found[0], (PROVEN,))
 
     def mac(message: bytes, key: bytes) -> bytes:
         if is_given:
-            return PROVEN if hmac.compare_digest(message, key) else b""
+            return PROVEN if _says(message, key) else b""
         digest = hmac.digest(key[:PEPPER_BYTES], message, "sha256")
         return PROVEN if hmac.compare_digest(digest, key[PEPPER_BYTES:]) else b""
 
@@ -135,12 +133,15 @@ def token(
         reader = reading.form if body == "form" else reading.json_at
         return Told(reader(request.body, wanted))
 
-    def redacted(query: bytes) -> bytes:
-        if field is None:
-            return query
-        return re.sub(rb"(^|&)(%b=)[^&]*" % re.escape(field), rb"\1\2-", query)
+    def redacted(query: bytes, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+        if field is not None:
+            query = re.sub(rb"(^|&)(%b=)[^&]*" % re.escape(field), rb"\1\2-", query)
+        return query, headers
 
-    return Scheme(name, methods, present, read, mac, assurance="C", covered=(), redacted=redacted)
+    return Scheme(
+        name, ("GET", "POST"), present, read, signing.token(parameter), mac, assurance="C", covered=(),
+        redacted=redacted,
+    )  # fmt: skip
 
 
 def of(scheme: str, options: Mapping[str, Any], *, timestamp: str = "ts") -> Scheme:
@@ -155,7 +156,8 @@ def of(scheme: str, options: Mapping[str, Any], *, timestamp: str = "ts") -> Sch
         case "body1":
             return body1("body1", options["header"], options["encoding"], options["prefix"], options["body"])
         case "token":
-            return token("token", options.get("parameter"), body=options.get("body", "query"))
+            parameter = None if options.get("in") == "path" else options["parameter"]
+            return token("token", parameter, options.get("body", "query"))
         case _:
             message = f"there is no scheme {scheme}"
             raise ValueError(message)
@@ -164,6 +166,18 @@ def of(scheme: str, options: Mapping[str, Any], *, timestamp: str = "ts") -> Sch
 def _lower_hex(text: bytes) -> bytes | None:
     # One spelling: a signature that could be written in two ways could be counted as two.
     return unhex(text, length=_DIGEST_BYTES) if text == text.lower() else None
+
+
+def _says(sent: bytes, known: bytes) -> bool:
+    """Say whether `sent` is the text `known`: as it is, percent-encoded, or encoded as a form.
+
+    Networks differ in how they put a text into a URL, and nothing is signed that could be read in two ways.
+    """
+    # Hashed on both sides, so that comparing them says nothing about the text's length.
+    digest = hashlib.sha256(known).digest()
+    spellings = (sent, unquote_to_bytes(sent), unquote_to_bytes(sent.replace(b"+", b" ")))
+    found = [hmac.compare_digest(hashlib.sha256(each).digest(), digest) for each in spellings]
+    return any(found)
 
 
 def _values(query: bytes, field: bytes) -> list[bytes]:

@@ -1,76 +1,81 @@
-"""Makes the request that a generic scheme believes: for examples, never for believing anything."""
+"""How a network signs: each scheme's own proof, put where the network puts it. Examples are made of this, no belief."""
 
 import base64
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import quote, quote_from_bytes
 
-from postback import canonical
-from postback.schemes.base import hmac_sha256
-from postback.schemes.generic import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from postback.schemes.base import Mac, Present, Request, Sign, hmac_sha256
 
-
-@dataclass(frozen=True)
-class Signed:
-    """A request as it is to be sent. No repr: it is as good as the conversion it claims."""
-
-    method: str
-    query: str = ""
-    body: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        return f"Signed({self.method})"
+# Puts a digest into a request.
+_Place = Callable[[Request, bytes], Request]
 
 
-def pb1(source_id: str, told: Mapping[str, str], key: bytes, *, timestamp: str, seconds: str) -> Signed:
-    """Return a pb1 request; `timestamp` is the network's name for `ts`."""
-    query = urlencode({**told, timestamp: seconds})
-    signature = hmac_sha256(canonical.pb1_message("GET", source_id, query.encode()), key).hex()
-    return Signed("GET", f"{query}&sig={signature}")
+def in_query(
+    present: Present, parameter: str, mac: Mac = hmac_sha256, *, digest_bytes: int = 32, encoding: str = "hex"
+) -> Sign:
+    """Return a signer that appends the signature to the query as `parameter`."""
+
+    def place(request: Request, digest: bytes) -> Request:
+        return replace(request, query=_with_pair(request.query, parameter, quote(_text(digest, encoding), safe="")))
+
+    return _signer(present, mac, place, digest_bytes)
 
 
-def sw1(told: Mapping[str, str], key: bytes, *, message_id: str, seconds: str) -> Signed:
-    """Return a Standard Webhooks request."""
-    body = _json(told)
-    message = canonical.sw1_message(message_id.encode(), seconds.encode(), body.encode())
-    signature = base64.b64encode(hmac_sha256(message, key)).decode()
-    signed = {ID_HEADER: message_id, TIMESTAMP_HEADER: seconds, SIGNATURE_HEADER: f"v1,{signature}"}
-    return Signed("POST", body=body, headers={"content-type": "application/json", **signed})
+def in_form(present: Present, parameter: str, mac: Mac, *, digest_bytes: int) -> Sign:
+    """Return a signer that appends the signature to a form, in upper-case hexadecimal digits."""
+
+    def place(request: Request, digest: bytes) -> Request:
+        return replace(request, body=_with_pair(request.body, parameter, digest.hex().upper()))
+
+    return _signer(present, mac, place, digest_bytes)
 
 
-def stripe1(told: Mapping[str, str], key: bytes, *, header: str, seconds: str) -> Signed:
-    """Return a request signed in Stripe's way."""
-    body = _json(told)
-    signature = hmac_sha256(f"{seconds}.{body}".encode(), key).hex()
-    return Signed(
-        "POST", body=body, headers={"content-type": "application/json", header: f"t={seconds},v1={signature}"}
-    )
+def in_header(
+    present: Present, header: str, *, encoding: str = "hex", prefix: str = "", is_appended: bool = False
+) -> Sign:
+    """Return a signer that puts HMAC-SHA256 into `header` behind `prefix`, or `is_appended` to what stands there."""
+
+    def place(request: Request, digest: bytes) -> Request:
+        start = request.headers.get(header, "") if is_appended else ""
+        return replace(request, headers={**request.headers, header: f"{start}{prefix}{_text(digest, encoding)}"})
+
+    return _signer(present, hmac_sha256, place, 32)
 
 
-def body1(told: Mapping[str, str], key: bytes, *, header: str, encoding: str, prefix: str, body: str) -> Signed:
-    """Return a request whose body is signed in one header."""
-    text = urlencode(told) if body == "form" else _json(told)
-    digest = hmac_sha256(text.encode(), key)
-    signature = base64.b64encode(digest).decode() if encoding == "base64" else digest.hex()
-    kind = "application/x-www-form-urlencoded" if body == "form" else "application/json"
-    return Signed("POST", body=text, headers={"content-type": kind, header: f"{prefix}{signature}"})
+def as_header(header: str) -> Sign:
+    """Return a signer that sends the secret itself in `header`."""
+
+    def sign(request: Request, key: bytes) -> Request:
+        return replace(request, headers={**request.headers, header: key.decode("latin-1")})
+
+    return sign
 
 
-def token(told: Mapping[str, str], *, parameter: str, placeholder: str) -> Signed:
-    """Return a request with a placeholder for the token, which nobody can show again."""
-    return Signed("GET", f"{urlencode(told)}&{parameter}={placeholder}")
+def token(parameter: str | None) -> Sign:
+    """Return a signer that sends the token, its key, in the query's `parameter`, or in the path when that is None."""
+
+    def sign(request: Request, key: bytes) -> Request:
+        if parameter is None:
+            return replace(request, path_token=key)
+        # Braces as they are: a placeholder is to be found and replaced.
+        return replace(request, query=_with_pair(request.query, parameter, quote_from_bytes(key, safe="{}")))
+
+    return sign
 
 
-def _json(told: Mapping[str, str]) -> str:
-    """Return `told` as JSON; a name with dots is a member of a member."""
-    whole: dict[str, object] = {}
-    for name, value in told.items():
-        place = whole
-        *above, last = name.split(".")
-        for part in above:
-            inner = place.setdefault(part, {})
-            place = inner if isinstance(inner, dict) else place
-        place[last] = value
-    return json.dumps(whole, separators=(",", ":"))
+def _signer(present: Present, mac: Mac, place: _Place, digest_bytes: int) -> Sign:
+    def sign(request: Request, key: bytes) -> Request:
+        # Under a signature that says nothing: what is signed never holds the signature itself.
+        return place(request, mac(present(place(request, bytes(digest_bytes))).message, key))
+
+    return sign
+
+
+def _with_pair(pairs: bytes, name: str, value: str) -> bytes:
+    joint = b"&" if pairs else b""
+    return b"%b%b%b=%b" % (pairs, joint, name.encode(), value.encode())
+
+
+def _text(digest: bytes, encoding: str) -> str:
+    return base64.b64encode(digest).decode() if encoding == "base64" else digest.hex()

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from postback.schemes import reading, vendors_joined, vendors_whole
+from postback.schemes import reading, signing, vendors_joined, vendors_whole
 from postback.schemes.base import Presented, Request, Scheme, Told
 from postback.schemes.clickbank import clickbank
 
@@ -27,13 +27,18 @@ def hotmart(table: Mapping[str, Any]) -> Scheme:
         methods=("POST",),
         present=present,
         read=read,
+        sign=signing.as_header(header),
         mac=lambda _message, key: hashlib.sha256(key).digest(),
         headers=(header,),
         assurance="C",
         covered=(),
+        # The hottok is all the proof there is: a receipt that kept it would hand it to whoever reads receipts.
+        redacted=lambda query, headers: (query, {name: "-" if name == header else headers[name] for name in headers}),
     )
 
 
+# These sign the address as the world calls it, scheme and host included.
+SIGNED_ADDRESSES = frozenset({"adgem", "bitlabs"})
 # Each takes the [verifier] table of a preset.
 VERIFIERS: Mapping[str, Callable[[Mapping[str, Any]], Scheme]] = {
     "adgem": vendors_whole.adgem,

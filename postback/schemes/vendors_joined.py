@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from postback.schemes import reading
+from postback.schemes import reading, signing
 from postback.schemes.base import Mac, Presented, Request, Scheme, Told, unbase64, unhex
 
 _WHOLE_PART = re.compile(rb"(-?[0-9]{1,15})(?:\.[0-9]{1,15})?")
@@ -60,6 +60,13 @@ def _scheme(name: str, joined: _Joined, mac: Mac, covered: Sequence[str] | None 
         methods=("GET",),
         present=joined.present,
         read=_read,
+        sign=signing.in_query(
+            joined.present,
+            joined.signature,
+            mac,
+            digest_bytes=joined.digest_bytes,
+            encoding="base64" if joined.is_base64 else "hex",
+        ),
         mac=mac,
         assurance="B",
         covered=tuple(joined.fields if covered is None else covered),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from postback.schemes import reading
-from postback.schemes.base import Presented, Request, Scheme, Told, hmac_sha256, unhex
+from postback.schemes import reading, signing
+from postback.schemes.base import Presented, Request, Scheme, Told, unhex
 
 _ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#[xX]([0-9A-Fa-f]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));", re.ASCII)
 # No control character and no half of a surrogate pair comes out of an entity.
@@ -32,13 +32,11 @@ def bitlabs(table: Mapping[str, Any]) -> Scheme:
             return Presented(address)
         return Presented(address, (signature,))
 
-    return Scheme(
-        name="bitlabs",
-        methods=("GET",),
-        present=present,
-        read=_read_query,
-        mac=lambda message, key: hmac.digest(key, message, "sha1"),
-    )
+    def mac(message: bytes, key: bytes) -> bytes:
+        return hmac.digest(key, message, "sha1")
+
+    sign = signing.in_query(present, "hash", mac, digest_bytes=20)
+    return Scheme(name="bitlabs", methods=("GET",), present=present, read=_read_query, sign=sign, mac=mac)
 
 
 def adgem(table: Mapping[str, Any]) -> Scheme:
@@ -55,7 +53,8 @@ def adgem(table: Mapping[str, Any]) -> Scheme:
         signature = unhex(claimed[0], length=32) if len(claimed) == 1 else None
         return Presented(address) if signature is None else Presented(address, (signature,))
 
-    return Scheme(name="adgem", methods=("GET",), present=present, read=_read_query)
+    sign = signing.in_query(present, "verifier")
+    return Scheme(name="adgem", methods=("GET",), present=present, read=_read_query, sign=sign)
 
 
 def ayet(table: Mapping[str, Any]) -> Scheme:
@@ -75,7 +74,8 @@ def ayet(table: Mapping[str, Any]) -> Scheme:
         return Presented(message, (signature,))
 
     return Scheme(
-        name="ayet", methods=("GET",), present=present, read=_read_query, mac=hmac_sha256, headers=(header,)
+        name="ayet", methods=("GET",), present=present, read=_read_query, sign=signing.in_header(present, header),
+        headers=(header,),
     )  # fmt: skip
 
 
@@ -114,7 +114,8 @@ def digistore24(table: Mapping[str, Any]) -> Scheme:
         values = {name: decode(value.encode()).decode() for name, value in found.values.items()}
         return Told(found._replace(values=values))
 
-    return Scheme(name="digistore24", methods=("POST",), present=present, read=read, mac=mac)
+    sign = signing.in_form(present, "sha_sign", mac, digest_bytes=64)
+    return Scheme(name="digistore24", methods=("POST",), present=present, read=read, sign=sign, mac=mac)
 
 
 def _read_query(request: Request, key: bytes, wanted: Collection[str]) -> Told:

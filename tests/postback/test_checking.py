@@ -1,13 +1,16 @@
 """A pasted request is judged as the door would, with the reason, and nothing is recorded."""
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from core.runtime import Runtime
 from tests.conftest import Caller, TestClock
-from tests.postback.conftest import Network, Stored, Trade, rotate
+from tests.postback.conftest import NOW_S, Network, Stored, Trade, rotate, secret_ids
 
 SignIn = Callable[..., Caller]
 
@@ -39,20 +42,64 @@ def test_a_good_request_is_believed_and_recorded_nowhere(
     assert (again["answer"]["status"], again["repeats"]) == ("duplicate", sent["conversion_id"])
 
 
-def test_each_mistake_is_named(network: Network, sign_in: SignIn, runtime: Runtime, clock: TestClock) -> None:
+def secret_ids_of(runtime: Runtime, source_id: str) -> list[str]:
+    with runtime.reading() as session:
+        return secret_ids(session, source_id)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({}, {}),
+        ({}, {"payout": "9.00"}),
+        ({}, {"transaction_id": "T2", "payout": "x"}),
+        ({}, {"ts": str(NOW_S - 3600)}),
+        ({}, {"transaction_id": "T3", "ts": str(NOW_S - 3600)}),
+        ({}, {"ts": str(NOW_S + 121)}),
+        ({"status": "pending"}, {"status": "approved"}),
+        ({}, {"status": "refunded"}),
+        ({"status": "test"}, {"status": "test"}),
+    ],
+    ids=str,
+)
+def test_the_verdict_is_what_the_door_then_says_and_nothing_is_left_behind(
+    new_network: Callable[..., Network], sign_in: SignIn, stored: Stored, first: Any, then: Any
+) -> None:
+    network, admin = new_network(duplicates="update_status", reversal={"kind": "status"}), sign_in("admin")
+    network.send(**first)
+    before = (len(stored.receipts()), len(stored.events()), [each.version for each in stored.conversions()])
+
+    report = judged(admin, network, network.signed(**then))
+
+    assert (len(stored.receipts()), len(stored.events()), [each.version for each in stored.conversions()]) == before
+    heard = network.send(**then)
+    assert report["answer"] == {"code": heard.status_code, "status": heard.json["status"]}
+    is_repeated = heard.json["status"] in {"duplicate", "conflict", "updated"}
+    assert report["repeats"] == (heard.json["conversion_id"] if is_repeated else None)
+
+
+def test_each_mistake_is_named(
+    new_network: Callable[..., Network], sign_in: SignIn, runtime: Runtime, clock: TestClock
+) -> None:
+    network, other = new_network(), new_network()
     admin, query = sign_in("admin"), network.query(click_id="A%20B")
 
     def signed(message: str, key: bytes = network.key) -> str:
         return f"{query}&sig={hmac.new(key, message.encode(), hashlib.sha256).hexdigest()}"
 
+    text = b"whsec_" + base64.b64encode(network.key)
     head = f"pb1\nGET\n/postback/{network.source_id}\n"
     for wrong, hint in (
         (signed(query), "the query alone was signed"),
         (signed(head + query.replace("%20", " ")), "the decoded query was signed"),
-        (signed(head + query.replace("%20", "+")), "a space is written"),
+        (signed(head + query.replace("%20", "+")), "encoded in another way"),
+        (signed(head.replace(network.source_id, other.source_id) + query), f"for another source, {other.source_id}"),
+        (signed(head + query, text), "the secret's text was used as the key"),
+        (signed(head + query).replace("&sig=", "&sig=&sig="), "`sig` comes more than once"),
+        (query + "&sig=" + signed(head + query)[-64:].upper(), "upper-case digits"),
         (signed(head + query, b"another key"), "another key, or over other bytes"),
         (query, "there is no proof"),
-        (f"sig={'0' * 64}&{query}", "`sig` is the last parameter"),
+        (f"sig={'0' * 64}&{query}", "`sig` is not the last parameter"),
     ):
         report = judged(admin, network, wrong)
         assert (report["verdict"], report["answer"]["code"]) == ("refused", 401)
@@ -61,7 +108,11 @@ def test_each_mistake_is_named(network: Network, sign_in: SignIn, runtime: Runti
     good = signed(head + query)
     rotate(runtime, network.source_id, overlap_days=1)
     clock.advance(days=2)
-    assert "revoked or has ended" in says(judged(sign_in("admin"), network, good))
+    admin = sign_in("admin")
+    [first, _] = secret_ids_of(runtime, network.source_id)
+    assert f"{first}, which is past its overlap" in says(judged(admin, network, good))
+    assert admin.delete(f"/api/v1/sources/{network.source_id}/secrets/{first}").status_code == 200
+    assert f"{first}, which is revoked" in says(judged(admin, network, good))
 
 
 def test_address_state_time_and_faults_are_looked_at_in_the_doors_order(

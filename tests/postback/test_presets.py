@@ -30,6 +30,12 @@ STATIC = [name for name in NAMES if CATALOGUE[name].assurance == "C"]
 SEAMLESS = ["levelplay", "lootably", "revtoo", "wannads_legacy"]
 
 
+def unsigned(request: Request, key: bytes) -> Request:
+    """Sign nothing: the vectors are signed already."""
+    del key
+    return request
+
+
 def body1(table: Mapping[str, Any]) -> Scheme:
     """The plainest scheme of a signed body, so that these tests stand on nothing but the presets."""
     header, is_hex = str(table["header"]).lower(), table["encoding"] == "hex"
@@ -43,7 +49,7 @@ def body1(table: Mapping[str, Any]) -> Scheme:
         del key
         return Told(reading.json_at(request.body, wanted))
 
-    return Scheme("body1", ("POST",), present, read, headers=(header,))
+    return Scheme("body1", ("POST",), present, read, unsigned, headers=(header,))
 
 
 def token(table: Mapping[str, Any]) -> Scheme:
@@ -58,7 +64,7 @@ def token(table: Mapping[str, Any]) -> Scheme:
         del key
         return Told(reading.form(request.query, wanted))
 
-    return Scheme("token", ("GET",), present, read, mac=lambda _message, key: key)
+    return Scheme("token", ("GET",), present, read, unsigned, mac=lambda _message, key: key)
 
 
 @dataclass(frozen=True)

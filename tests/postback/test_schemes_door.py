@@ -2,10 +2,8 @@
 
 import hashlib
 import hmac
-import shlex
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import flask
 import pytest
@@ -13,6 +11,7 @@ import sqlalchemy as sa
 
 from core.runtime import Runtime
 from partners.models import SourceSecret
+from postback.presets.catalogue import CATALOGUE
 from tests.conftest import START, Answer, Caller, answer_of
 from tests.postback.conftest import Stored
 
@@ -21,72 +20,32 @@ ALLOWED = {"allowlist": ["203.0.113.0/24"]}
 BODY = '{"click_id":"ABC123","currency":"GBP","payout":"0.50","transaction_id":"TXN789"}'
 
 
-def fired(app: flask.Flask, curl: str, token: str = "") -> Answer:
-    """Run an example's curl command against the application."""
-    words = shlex.split(curl.replace("{token}", token))[1:]
-    headers, method, url, body = {}, "GET", "", None
-    while words:
-        word = words.pop(0)
-        if word == "-X":
-            method = words.pop(0)
-        elif word == "-H":
-            name, _, value = words.pop(0).partition(": ")
-            headers[name] = value
-        elif word == "--data-raw":
-            body = words.pop(0)
-        else:
-            url = word
-    parts = urlsplit(url)
-    return answer_of(
-        app.test_client().open(
-            parts.path, method=method, query_string=parts.query, headers=headers, data=body, environ_overrides=PEER
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"scheme": "pb1"},
-        {"scheme": "sw1"},
-        {"scheme": "stripe1"},
-        {"scheme": "body1", "options": {"header": "X-Hub-Signature-256", "prefix": "sha256="}},
-        {"scheme": "body1", "options": {"header": "x-shop-hmac", "encoding": "base64", "body": "form"}},
-        {"scheme": "body1", "options": {"header": "x-signature"}, "secret": "the network's own text"},
-        {"scheme": "token"},
-        {"scheme": "preset:rewardful", "secret": "a secret of theirs", "parameters": {"click_id": "via"}},
-        {"scheme": "preset:everflow"},
-        {"scheme": "preset:monlix", "secret": "0123456789abcdef-of-theirs"},
-    ],
-    ids=lambda asked: asked["scheme"],
-)
-def test_an_example_of_a_scheme_is_believed_as_it_stands(
-    machine: Caller, app: flask.Flask, stored: Stored, asked: dict[str, Any]
-) -> None:
-    made = machine.post("/api/v1/sources", {"name": "N", "default_currency": "EUR", **ALLOWED, **asked})
-    assert made.status_code == 201, made.text
-    assert made.json["scheme"] == asked["scheme"]
-    example = machine.get(f"/api/v1/sources/{made.json['id']}/example").json
-
-    answer = fired(app, example["curl"], made.json["secret"]["value"])
-
-    assert answer.status_code == 200, (answer.text, stored.receipts()[-1].faults)
-    [conversion] = stored.conversions()
-    assert conversion.state == "unmatched"
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_network_that_signs_in_its_own_way_has_no_example(machine: Caller) -> None:
-    made = machine.post("/api/v1/sources", {"name": "N", "scheme": "preset:cpx", "secret": "a secret of theirs"})
-
-    answer = machine.get(f"/api/v1/sources/{made.json['id']}/example")
-
-    assert (answer.status_code, answer.json["type"]) == (409, "/problems/no-example")
-
-
 def post(app: flask.Flask, source_id: str, headers: dict[str, str], body: str = BODY) -> Answer:
     client = app.test_client()
     return answer_of(client.post(f"/postback/{source_id}", data=body, headers=headers, environ_overrides=PEER))
+
+
+def code_of_body(app: flask.Flask, source_id: str, header: str, signature: str, body: str = BODY) -> int:
+    return post(app, source_id, {header: signature}, body).status_code
+
+
+def test_the_stripe_vector_is_believed_and_is_late_by_now(machine: Caller, app: flask.Flask) -> None:
+    made = machine.post("/api/v1/sources", {"name": "N", "scheme": "stripe1", "secret": "whsec_test_secret"}).json
+    vector = "t=1767225600,v1=77a42113ddf9a771828b2a4dd498cf5e1285850da63942c612f50c49a03e42d9"
+
+    assert post(app, made["id"], {"stripe-signature": vector}).json["status"] == "held_late"
+
+
+def test_githubs_published_vector_proves_its_sender_who_then_hears_that_it_is_no_json(
+    machine: Caller, app: flask.Flask
+) -> None:
+    options = {"header": "X-Hub-Signature-256", "prefix": "sha256="}
+    asked = {"name": "N", "scheme": "body1", "options": options, "secret": "It's a Secret to Everybody"}
+    made = machine.post("/api/v1/sources", asked).json
+    vector = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+    assert code_of_body(app, made["id"], "x-hub-signature-256", vector, "Hello, World!") == 422
+    assert code_of_body(app, made["id"], "x-hub-signature-256", vector, "Hello, World?") == 401
 
 
 def test_stripes_header_takes_one_time_and_any_good_v1(machine: Caller, app: flask.Flask, stored: Stored) -> None:
@@ -115,7 +74,10 @@ def test_a_token_needs_an_allowlist_and_is_kept_nowhere(
         options.setdefault("environ_overrides", PEER)
         return app.test_client().get(path, query_string=query + value, **options).status_code
 
+    both = {"in": "path", "parameter": "t"}
+    odd = machine.post("/api/v1/sources", {"name": "O", "scheme": "token", **ALLOWED, "options": both})
     assert [error["field"] for error in refused.json["errors"]] == ["allowlist"]
+    assert [error["field"] for error in odd.json["errors"]] == ["options.parameter"]
     assert get(token) == 200
     assert get(token[:-1] + "x") == 401
     assert get(token, environ_overrides={"REMOTE_ADDR": "198.51.100.1"}) == 401
@@ -125,6 +87,70 @@ def test_a_token_needs_an_allowlist_and_is_kept_nowhere(
         secret = session.scalars(sa.select(SourceSecret)).one()
         opened = runtime.keyring.unseal(secret.sealed_value, bound_to=f"source_secret:{made['id']}:{secret.id}")
     assert (secret.key_format, token.encode() in opened, len(opened)) == ("token", False, 32)
+
+
+def test_a_token_in_the_path_is_believed_there_alone_and_stands_in_no_row(
+    machine: Caller, app: flask.Flask, stored: Stored
+) -> None:
+    made = machine.post("/api/v1/sources", {"name": "N", "scheme": "token", "options": {"in": "path"}, **ALLOWED}).json
+    token, query = made["secret"]["value"], "click_id=A&transaction_id=T&payout=1.00&currency=EUR"
+
+    def get(path: str, query: str = query) -> int:
+        client = app.test_client()
+        return client.get(f"/postback/{made['id']}{path}", query_string=query, environ_overrides=PEER).status_code
+
+    assert made["options"] == {"in": "path", "body": "query"}
+    assert get(f"/{token}") == 200
+    assert (get(f"/{token[:-1]}x"), get("")) == (401, 401)
+    assert all(token.encode() not in receipt.raw_query for receipt in stored.receipts())
+    assert get("", f"{query}&token={token}") == 401
+
+
+# One rule: what proves itself by a value in clear needs an allowlist, whoever made the value.
+STATIC = sorted(name for name, preset in CATALOGUE.items() if preset.assurance == "C")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_every_static_secret_needs_an_allowlist(machine: Caller) -> None:
+    assert {"hotmart", "monlix", "affise"} <= set(STATIC)
+    for name in STATIC:
+        preset = CATALOGUE[name]
+        secret = {} if preset.is_secret_ours else {"secret": "a secret of theirs"}
+        asked = {"name": name, "scheme": f"preset:{name}", **secret}
+        open_to_all = machine.post("/api/v1/sources", {**asked, "allowlist": []})
+        assert [error["field"] for error in open_to_all.json["errors"]] == ["allowlist"], name
+        made = machine.post("/api/v1/sources", {**asked, "allowlist": ["192.0.2.1/32"]})
+        path = f"/api/v1/sources/{made.json['id']}"
+        emptied = machine.patch(path, {"version": 1, "allowlist": []})
+        assert [error["field"] for error in emptied.json["errors"]] == ["allowlist"], name
+        assert machine.patch(path, {"version": 1, "state": "paused"}).status_code == 200
+    signed = machine.post("/api/v1/sources", {"name": "signed", "scheme": "preset:torox", "secret": "their secret"})
+    assert signed.status_code == 201
+
+
+def test_a_hottok_is_kept_on_no_receipt(machine: Caller, app: flask.Flask, stored: Stored) -> None:
+    hottok = "hottok-of-the-account"
+    asked = {"name": "N", "scheme": "preset:hotmart", "secret": hottok, "default_currency": "EUR", **ALLOWED}
+    made = machine.post("/api/v1/sources", asked).json
+
+    assert code_of_body(app, made["id"], "x-hotmart-hottok", hottok, "{}") == 200  # invalid, in the style of Hotmart
+    assert code_of_body(app, made["id"], "x-hotmart-hottok", hottok + "x", "{}") == 401
+    assert [each.outcome for each in stored.receipts()].count("invalid") == 1
+    assert [each.signature_headers for each in stored.receipts()] == [{"x-hotmart-hottok": "-"}] * 2
+
+
+@pytest.mark.parametrize("sent", ["k3y+of/them=", "k3y%2Bof%2Fthem%3D", "k3y%2bof/them="])
+def test_a_networks_own_token_is_any_text_in_any_spelling_of_a_url(
+    machine: Caller, app: flask.Flask, sent: str
+) -> None:
+    asked = {"name": "N", "scheme": "preset:monlix", "secret": "k3y+of/them=", "default_currency": "EUR", **ALLOWED}
+    made = machine.post("/api/v1/sources", asked).json
+    path, query = f"/postback/{made['id']}", "sub_id=A&transaction_id=T&payout=1&status=1&secret="
+
+    def get(secret: str) -> int:
+        return app.test_client().get(path, query_string=query + secret, environ_overrides=PEER).status_code
+
+    assert (get(sent), get(sent[:-1]), get(sent + "="), get("k3y")) == (200, 401, 401, 401)
 
 
 def test_a_rotated_secret_works_at_once_and_a_revoked_one_no_more(machine: Caller, app: flask.Flask) -> None:
@@ -189,7 +215,10 @@ def test_presets_are_listed_with_what_to_enter_at_the_network(machine: Caller) -
     everflow = items["everflow"]
     assert everflow["scheme"] == "preset:everflow"
     assert (everflow["assurance"], everflow["secret_from"], everflow["covered_fields"]) == ("C", "us", [])
-    assert everflow["url_template"].startswith("{postback_url}?sub1={sub1}&conversion_id={conversion_id}")
+    address = "http://localhost/postback/{source_id}"
+    assert everflow["url_template"].startswith(f"{address}?sub1={{sub1}}&conversion_id={{conversion_id}}")
     assert items["rewardful"]["covered_fields"] is None
+    assert machine.get("/api/v1/presets/cpx").json == items["cpx"]
+    assert machine.get("/api/v1/presets/nobody").status_code == 404
     unknown = machine.post("/api/v1/sources", {"name": "N", "scheme": "preset:nobody"})
     assert (unknown.status_code, unknown.json["errors"][0]["field"]) == (422, "scheme")
