@@ -20,6 +20,7 @@ _CHAIN_FIELDS = {"id", "when", "steps"}
 _STEP_FIELDS = {"id", "approvers", "need", "when"}
 
 # What a condition may ask about a subject. `amount_base` counts minor units of the subject's own currency.
+# `covered_fields` and `amount_is_covered` say what is covered by the proof of every conversion in it.
 VOCABULARY: Mapping[str, FieldType] = {
     "amount_base": FieldType.INTEGER,
     "currency": FieldType.TEXT,
@@ -30,6 +31,8 @@ VOCABULARY: Mapping[str, FieldType] = {
     "campaign_id": FieldType.TEXT,
     "category": FieldType.TEXT,
     "assurance": FieldType.TEXT,
+    "covered_fields": FieldType.TEXT,
+    "amount_is_covered": FieldType.BOOLEAN,
 }
 
 

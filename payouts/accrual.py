@@ -24,7 +24,7 @@ from payouts import categories, pricing
 from payouts.categories import Chosen
 from payouts.models import Accrual, CategoryRuleset
 from payouts.pricing import PayoutMeans, Priced, Terms, TermsKind, Told, Unpriceable
-from postback import events
+from postback import covering, events
 from postback.event_rules import EventKind, HoldReason, State
 from postback.events import Event
 from postback.models import Conversion
@@ -124,7 +124,12 @@ def _row(
     runtime: Runtime, conversion: Conversion, terms: CampaignTerms, priced: Priced, known: _Known
 ) -> dict[str, Any]:
     affiliate = known.affiliates[_given(conversion.affiliate_id)]
-    chosen = _category(conversion, priced.money, known)
+    is_covered = pricing.is_covered(
+        _terms(terms),
+        covering.fields(conversion.covered_fields),
+        is_usual_currency=conversion.currency == known.sources[conversion.source_id].default_currency,
+    )
+    chosen = _category(conversion, priced.money, known, is_covered=is_covered)
     occurred_on = conversion.occurred_at.date()
     return {
         "id": runtime.new_id("acr"),
@@ -144,6 +149,8 @@ def _row(
         "currency": priced.money.currency,
         "unrounded": priced.unrounded.quantize(_KEPT),
         "assurance": conversion.assurance,
+        "covered_fields": conversion.covered_fields,
+        "is_amount_covered": is_covered,
         "occurred_on": occurred_on,
         "payable_on": occurred_on + timedelta(days=affiliate.hold_days),
         "period": known.slots[occurred_on].period,
@@ -151,7 +158,7 @@ def _row(
     }
 
 
-def _category(conversion: Conversion, owed: Money, known: _Known) -> Chosen:
+def _category(conversion: Conversion, owed: Money, known: _Known, *, is_covered: bool) -> Chosen:
     facts = {
         **conversion.subs,
         "source_id": conversion.source_id,
@@ -160,6 +167,8 @@ def _category(conversion: Conversion, owed: Money, known: _Known) -> Chosen:
         "event": conversion.event,
         "currency": owed.currency,
         "assurance": conversion.assurance,
+        "covered_fields": covering.fields(conversion.covered_fields),
+        "amount_is_covered": is_covered,
         "amount_minor": owed.amount_minor,
     }
     return known.choose(facts)

@@ -30,6 +30,7 @@ _CLAWBACK, _ADJUST = "clawback", "adjust"
 _REPEATED = (
     "conversion_id", "affiliate_id", "source_id", "campaign_id", "terms", "ruleset_version", "rule_id", "category_code",
     "category_name", "category_account", "currency", "assurance",
+    "covered_fields", "is_amount_covered",
 )  # fmt: skip
 
 

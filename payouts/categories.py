@@ -17,7 +17,8 @@ _CATEGORY_FIELDS = {"code", "name", "account"}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
 _ACCOUNT = re.compile(r"expense(:[a-z0-9_-]+)+", re.ASCII)
 
-# What a rule may ask. `amount_minor` and `currency` are those of what we owe, not of the sale.
+# What a rule may ask. `amount_minor` and `currency` are those of what we owe, not of the sale. `covered_fields` are our
+# fields that the network's proof covers, `amount_is_covered` whether what we owe follows from covered ones alone.
 VOCABULARY: Mapping[str, FieldType] = {
     "source_id": FieldType.TEXT,
     "campaign_id": FieldType.TEXT,
@@ -25,6 +26,8 @@ VOCABULARY: Mapping[str, FieldType] = {
     "event": FieldType.TEXT,
     "currency": FieldType.TEXT,
     "assurance": FieldType.TEXT,
+    "covered_fields": FieldType.TEXT,
+    "amount_is_covered": FieldType.BOOLEAN,
     "amount_minor": FieldType.INTEGER,
     "sub1": FieldType.TEXT,
     "sub2": FieldType.TEXT,

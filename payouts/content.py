@@ -14,6 +14,7 @@ from approvals.routing import Subject
 from core.money import Money
 from partners.models import Affiliate
 from payouts.models import Accrual, Payout
+from postback import covering
 from postback.models import Conversion
 
 KIND = "payout"
@@ -148,6 +149,8 @@ def _facts(claim: Claim, *, now: datetime) -> Mapping[str, Any]:
         "category": set(claim.category_codes),
         # A is the strongest: what is paid is as sure as its least sure part.
         "assurance": max(accrual.assurance for accrual in accruals),
+        "covered_fields": frozenset.intersection(*(covering.fields(accrual.covered_fields) for accrual in accruals)),
+        "amount_is_covered": all(accrual.is_amount_covered for accrual in accruals),
     }
 
 

@@ -42,6 +42,9 @@ class Accrual(Base):
     currency: Mapped[str] = mapped_column(sa.String(3))
     unrounded: Mapped[Decimal] = mapped_column(ExactDecimal(28, 8))  # in major units, before the one rounding
     assurance: Mapped[str] = mapped_column(sa.String(1))
+    covered_fields: Mapped[str] = mapped_column(sa.String(120), server_default="")  # the conversion's
+    # Whether the figure that it was priced by, and its currency, were covered by the proof.
+    is_amount_covered: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     occurred_on: Mapped[date]
     payable_on: Mapped[date]  # occurred_on and the hold days as they were then
     period: Mapped[str] = mapped_column(sa.String(7), index=True)

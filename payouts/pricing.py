@@ -1,5 +1,6 @@
 """What a conversion makes us owe: terms and what the postback told, rounded once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from enum import StrEnum
@@ -83,6 +84,22 @@ def price(terms: Terms, told: Told) -> Priced | Unpriceable:
             return Priced(money.rounded(unrounded, basis.currency), unrounded)
         except MoneyError:
             return Unpriceable.TOO_LARGE
+
+
+def is_covered(terms: Terms, covered: Collection[str], *, is_usual_currency: bool) -> bool:
+    """Say whether nobody without the secret could have made `terms` come to another amount.
+
+    `covered` are our fields that the proof covers. A currency that the source takes by default need not be: a network
+    that sends none signs none, but then whoever sends one could turn 30 euros into 30 dinars.
+    """
+    match terms.kind:
+        case TermsKind.FIXED:
+            return True
+        case TermsKind.PERCENT:
+            figure = "amount"
+        case TermsKind.TOLD | TermsKind.SHARE:
+            figure = "payout"
+    return figure in covered and (is_usual_currency or "currency" in covered)
 
 
 def _basis(terms: Terms, told: Told) -> Money | Unpriceable:

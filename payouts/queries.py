@@ -14,6 +14,7 @@ from partners.affiliates import masked
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from payouts.schemas import AccrualQuery, PayoutQuery
 from payouts.states import PayoutState
+from postback import covering
 
 
 def accruals(query: AccrualQuery) -> sa.Select[Accrual]:
@@ -45,6 +46,7 @@ def accrual_shown(accrual: Accrual) -> Mapping[str, Any]:
     return {
         **_columns(accrual),
         "money": money_dict(Money(accrual.amount_minor, accrual.currency)),
+        "covered_fields": sorted(covering.fields(accrual.covered_fields)),
         "unrounded": f"{accrual.unrounded.normalize():f}",
         "category": {
             "code": accrual.category_code,

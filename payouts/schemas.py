@@ -85,6 +85,10 @@ class AccrualSchema(ma.Schema):
     ruleset_version = ma.fields.Integer()
     rule_id = ma.fields.String(allow_none=True)
     assurance = ma.fields.String()
+    covered_fields = ma.fields.List(
+        ma.fields.String(), metadata={"description": "our fields that the network's proof covers"}
+    )
+    amount_is_covered = ma.fields.Boolean(attribute="is_amount_covered")
     occurred_on = ma.fields.Date()
     payable_on = ma.fields.Date()
     period = ma.fields.String()

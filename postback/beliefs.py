@@ -15,7 +15,10 @@ INTAKE = system("intake")
 
 
 class Belief(NamedTuple):
-    """A proven and valid postback that waits to be recorded. `refuses_late`: its source wants no late ones."""
+    """A proven and valid postback that waits to be recorded. `refuses_late`: its source wants no late ones.
+
+    `covered_fields` are the network's names, for the receipt; `covered` are ours, as postback/covering.py writes them.
+    """
 
     attempt: Attempt
     secret_id: str
@@ -23,6 +26,7 @@ class Belief(NamedTuple):
     covered_fields: Sequence[str]
     claim: Claim
     dedupe_key: str
+    covered: str = ""
     is_late: bool = False
     refuses_late: bool = False
     is_test: bool = False

@@ -17,7 +17,7 @@ from core.runtime import Runtime
 from partners import secrets, sources
 from partners.models import Source
 from partners.secrets import LiveSecret
-from postback import schemes_of_sources
+from postback import covering, schemes_of_sources
 from postback.answers import Style
 from postback.content import TIMESTAMP, DedupeBy, Duplicates, Reading
 from postback.rate import Rate
@@ -43,6 +43,7 @@ class KnownSource:
     wanted: frozenset[str]
     style: Style
     is_test: bool
+    covered: str
 
     def __repr__(self) -> str:
         return f"KnownSource({self.id!r}, {self.revision})"
@@ -82,12 +83,12 @@ def load(runtime: Runtime, session: Session, source_id: str, *, now: datetime) -
     source = session.execute(statement).unique().scalar_one_or_none()
     if source is None:
         return None
-    reading = reading_of(source)
+    reading, scheme = reading_of(source), schemes_of_sources.of(source)
     return KnownSource(
         id=source.id,
         revision=source.revision,
         url=sources.postback_url(runtime, source.id),
-        scheme=schemes_of_sources.of(source),
+        scheme=scheme,
         secrets=tuple(secrets.live(runtime, source, now)),
         allowlist=tuple(source.allowlist),
         refuses_late=source.stale == "reject",
@@ -97,6 +98,7 @@ def load(runtime: Runtime, session: Session, source_id: str, *, now: datetime) -
         wanted=reading.wanted | {reading.name(TIMESTAMP)},
         style=Style(source.answers),
         is_test=source.is_test,
+        covered=covering.written(scheme.covered, reading.names, has_seams=scheme.has_seams),
     )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import VERSION, Base, Id, Json, Minor, Serial
 from core.money import Money
+from postback import covering
 
 # Compared with a click's id, and PostgreSQL refuses to compare under two collations.
 ClaimedId = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
@@ -70,6 +71,8 @@ class Conversion(Base):
     recorded_at: Mapped[datetime]
     subs: Mapped[dict[str, str]] = mapped_column(Json)
     assurance: Mapped[str] = mapped_column(sa.String(1))
+    # Ours, as postback/covering.py writes them: what the proof of its first postback covered.
+    covered_fields: Mapped[str] = mapped_column(sa.String(120), server_default="")
     # postback.event_rules.State. A hold stands beside the state: it can come at any time.
     state: Mapped[str] = mapped_column(sa.String(10))
     hold_reason: Mapped[str | None] = mapped_column(sa.String(40))  # late | conflict | outside_window | ..
@@ -93,6 +96,11 @@ class Conversion(Base):
     def payout(self) -> Money | None:
         """What the postback told as payout."""
         return None if self.payout_minor is None else Money(self.payout_minor, self.currency)
+
+    @property
+    def covered(self) -> list[str]:
+        """Our fields that the proof of its first postback covered, sorted."""
+        return sorted(covering.fields(self.covered_fields))
 
     @property
     def amount(self) -> Money | None:

@@ -24,7 +24,7 @@ from tracking.models import Click
 COLUMNS = (
     "id", "source_id", "dedupe_key", "content_sha256", "receipt_id", "transaction_id", "claimed_click_id", "click_id",
     "campaign_id", "affiliate_id", "event", "status_word", "payout_minor", "amount_minor", "currency", "occurred_at",
-    "recorded_at", "subs", "assurance", "state", "hold_reason", "version",
+    "recorded_at", "subs", "assurance", "covered_fields", "state", "hold_reason", "version",
 )  # fmt: skip
 
 
@@ -135,6 +135,7 @@ def conversion_of(runtime: Runtime, belief: Belief, click: Any) -> New:
         "recorded_at": belief.attempt.received_at,
         "subs": dict(claim.subs),
         "assurance": belief.assurance,
+        "covered_fields": belief.covered,
         "state": state.value,
         "hold_reason": hold.value if hold and event_rules.may_hold(state) else None,
         "version": 1,

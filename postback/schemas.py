@@ -99,6 +99,9 @@ class ConversionSchema(ma.Schema):
     recorded_at = Moment()
     subs = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
     assurance = ma.fields.String()
+    covered_fields = ma.fields.List(
+        ma.fields.String(), attribute="covered", metadata={"description": "our fields that the network's proof covers"}
+    )
     state = ma.fields.String()
     hold_reason = ma.fields.String(allow_none=True)
     receipt_id = ma.fields.String()

@@ -91,6 +91,7 @@ class Scheme:
     `assurance` is A (everything signed), B (part of it), C (a static secret), D (address only) or E (nothing);
     `covered` names the signed parameters where that is not all of them. `redacted` cuts a static secret out of the
     query and the headers that a receipt is to keep.
+    Without `has_seams` the values are hashed with nothing between them, and a character can move to its neighbour.
     `sign` is what the network does, for the examples we show: never part of believing anything.
     """
 
@@ -105,6 +106,7 @@ class Scheme:
     assurance: str = "A"
     covered: tuple[str, ...] | None = None
     redacted: Redact | None = None
+    has_seams: bool = True
 
 
 def unhex(text: bytes, *, length: int) -> bytes | None:

@@ -69,6 +69,7 @@ def _scheme(name: str, joined: _Joined, mac: Mac, covered: Sequence[str] | None 
         ),
         mac=mac,
         assurance="B",
+        has_seams=bool(joined.separator),
         covered=tuple(joined.fields if covered is None else covered),
     )
 

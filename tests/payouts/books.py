@@ -97,6 +97,7 @@ class Books:
             "recorded_at": OCTOBER,
             "subs": {},
             "assurance": "A",
+            "covered_fields": "*",
             "state": "recorded",
         }
         row = Conversion(id=conversion_id, affiliate_id=affiliate_id, **{**defaults, **values})

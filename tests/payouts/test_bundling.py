@@ -31,7 +31,7 @@ def test_what_an_affiliate_may_be_paid_becomes_one_payout_with_one_request(
 ) -> None:
     books.affiliate("aff_2")
     books.conversion("cnv_1")
-    books.conversion("cnv_2", payout_minor=333, assurance="B")
+    books.conversion("cnv_2", payout_minor=333, assurance="B", covered_fields="transaction_id status")
     books.conversion("cnv_3", affiliate_id="aff_2")
     jobs.accrue()
 
@@ -55,6 +55,8 @@ def test_what_an_affiliate_may_be_paid_becomes_one_payout_with_one_request(
         "campaign_id": ["cmp_1"],
         "category": ["uncategorised"],
         "assurance": "B",
+        "covered_fields": ["status", "transaction_id"],
+        "amount_is_covered": False,
     }
     listed = machine.get("/api/v1/payouts?state=pending&affiliate_id=aff_1").json["items"]
     assert [(each["id"], each["money"], each["category_codes"], each["approval_id"]) for each in listed] == [

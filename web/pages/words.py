@@ -167,6 +167,9 @@ def warnings_of(facts: Mapping[str, Any]) -> list[Warning_]:
         found.append(
             Warning_("warn", f"Assurance {assurance}", f"Some postbacks in it have assurance {assurance}: {means}.")
         )
+    if facts.get("amount_is_covered") is False:
+        says = "Nobody signed the amount of some postbacks in it: compare it with the network's own report."
+        found.append(Warning_("warn", "Amount not signed", says))
     if "uncategorised" in (facts.get("category") or []):
         found.append(Warning_("warn", "Uncategorised", "Part of it has no expense category: no rule matched."))
     return found
