@@ -19,6 +19,7 @@ from postback.intake import Headers, Look, Memory, Steps, Write
 from postback.known import KnownSource
 from postback.loop_writer import LoopWriter, give_up
 from postback.receipts import Attempt
+from postback.shared_rate import Exchange
 from postback.writer import WAIT_S_MAX, Outcome, Ticket, Writer
 
 PREFIX = "/postback/"
@@ -41,13 +42,25 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Door:
-    """Takes postbacks of one process. `hops` is how many proxies of our own stand in front (for the event loop)."""
+    """Takes postbacks of one process. `hops` is how many proxies of our own stand in front (for the event loop).
 
-    def __init__(self, runtime: Callable[[], Runtime], *, hops: int = 0) -> None:
+    `processes` is how many such processes there are: what one address may do is divided among them while they cannot
+    tell each other. What a source may do is not: a good postback is never refused for want of Redis.
+    """
+
+    def __init__(self, runtime: Callable[[], Runtime], *, hops: int = 0, processes: int = 1) -> None:
         self.runtime = runtime
-        self.memory = Memory()
+        self.rates = Exchange(lambda: runtime().redis, lambda: runtime().clock)
+        self.memory = Memory(
+            sources=self.rates.buckets("source"), addresses=self.rates.buckets("address", alone_share=processes)
+        )
         self.writer = Writer(runtime)
         self.hops = hops
+
+    def close(self) -> None:
+        """End the threads, once everything that waits is written."""
+        self.writer.close()
+        self.rates.close()
 
     def look(self, source_id: str) -> KnownSource | None:
         """Read a source and remember it; raise Unavailable while the database is away."""

@@ -216,7 +216,7 @@ def app(runtime: Runtime, settings: config.Settings) -> Iterator[flask.Flask]:
     app = create_app(settings)
     app.config["TESTING"] = False  # answer errors as in production
     yield app
-    app.extensions[DOOR].writer.close()
+    app.extensions[DOOR].close()
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> flask.Flask:
     app = flask.Flask("web")
     app.config.update(OPENAPI, MAX_CONTENT_LENGTH=BODY_BYTES_MAX)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider's own switch, not on its base class
-    door = Door(installed, hops=settings.trusted_proxy_hops)
+    door = Door(installed, hops=settings.trusted_proxy_hops, processes=settings.web_processes)
     app.extensions[DOOR] = door
     app.wsgi_app = door.in_front_of(app.wsgi_app)  # type: ignore[method-assign, assignment, arg-type]
     if settings.trusted_proxy_hops:

@@ -62,7 +62,7 @@ async def _lifespan(door: Door, receive: Receive, send: Send) -> None:
             _spare_collection()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
-            door.writer.close()
+            door.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
 

@@ -224,4 +224,4 @@ def test_every_order_of_postbacks_and_changes_of_their_source_agrees_with_the_mo
         )
     finally:
         for app in apps:
-            app.extensions[DOOR].writer.close()
+            app.extensions[DOOR].close()
