@@ -37,18 +37,30 @@ def needs(preset: Preset) -> list[tuple[str, str]]:
 
     A static secret takes an allowlist, which the network's published addresses fill where there are any.
     """
-    wanted = {
-        ("secret", "the network makes it and shows it in its own dashboard"): not preset.is_secret_ours,
-        ("allowlist", "its proof is sent in clear, and its addresses are not published"): (
-            preset.is_static and not preset.addresses
+    told = preset.parameters.keys()
+    wanted = [
+        ("secret", "the network makes it and shows it in its own dashboard", not preset.is_secret_ours),
+        (
+            "allowlist",
+            "its proof is sent in clear, and its addresses are not published",
+            preset.is_static and not preset.addresses,
         ),
-        ("default_currency", "the network sends no currency"): "currency" not in preset.parameters,
-        ("parameters.click_id", "where the network puts the click id is not known"): (
-            "click_id" not in preset.parameters
-        ),
+        ("default_currency", "the network sends no currency", "currency" not in told),
+        ("parameters.click_id", "where the network puts the click id is not known", "click_id" not in told),
+        ("url_template", _without_macros(preset), preset.kind == "token" and bool(_unknown_macros(preset))),
         (
             "PUBLIC_URL",
             "the network signs the address it calls: this setting is what is entered there, to the letter",
-        ): (preset.kind in SIGNED_ADDRESSES),
-    }
-    return [need for need, is_needed in wanted.items() if is_needed]
+            preset.kind in SIGNED_ADDRESSES,
+        ),
+    ]
+    return [(setting, why) for setting, why, is_needed in wanted if is_needed]
+
+
+def _unknown_macros(preset: Preset) -> list[str]:
+    return sorted(theirs for ours, theirs in preset.parameters.items() if ours not in preset.macros)
+
+
+def _without_macros(preset: Preset) -> str:
+    names = ", ".join(_unknown_macros(preset))
+    return f"the network's macros are not known: put its own into the URL for {names}"

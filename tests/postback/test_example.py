@@ -15,11 +15,13 @@ from partners.models import Source
 from partners.sources import NewSource
 from postback import example, schemes_of_sources
 from postback.presets.catalogue import CATALOGUE
+from postback.presets.shown import needs as preset_needs
 from tests.conftest import Answer, Caller, answer_of
 from tests.postback.conftest import TESTS, Network, Stored
 
 # What a preset leaves to whoever sets up the source.
 OPEN = {name: {"click_id": "click.id"} for name in ("partnero", "refersion")}
+PUBLIC = "http://localhost/postback"
 PEER = "203.0.113.7"
 ALLOWED = ["203.0.113.0/24"]
 GIVEN = "k3y of the netwo"
@@ -217,3 +219,61 @@ def test_an_example_is_never_printed(new_network: Callable[..., Network], runtim
     made, _ = shown(runtime, asked(scheme="pb1"))
 
     assert repr(made) == "Example()"
+
+
+# What a source of each is refused without, in the words of `needs`.
+GIVEN_FOR = {
+    "secret": GIVEN, "allowlist": ALLOWED, "default_currency": "EUR", "parameters.click_id": {"click_id": "click.id"},
+}  # fmt: skip
+SETTINGS = {"PUBLIC_URL", "url_template"}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whoever_gives_what_a_preset_needs_gets_a_source_that_believes_its_example_and_its_template(
+    app: flask.Flask, machine: Caller, sign_in: Callable[..., Caller]
+) -> None:
+    admin = sign_in("admin")
+    for name, preset in CATALOGUE.items():
+        shown_preset = machine.get(f"/api/v1/presets/{name}").json
+        needs = {need["setting"] for need in shown_preset["needs"]} - SETTINGS
+        body = {need.partition(".")[0]: GIVEN_FOR[need] for need in needs}
+        # The published addresses are not this test's own.
+        published = {"allowlist": [*shown_preset["addresses"], *ALLOWED]} if shown_preset["addresses"] else {}
+        created = machine.post("/api/v1/sources", {"name": name, "scheme": shown_preset["scheme"], **published, **body})
+        assert created.status_code == 201, (name, created.text)
+        made = machine.get(f"/api/v1/sources/{created.json['id']}/example").json
+        curl = made["curl"].replace("{token}", created.json["secret"]["value"])
+
+        sent = command(curl)
+        judged = admin.post(
+            f"/api/v1/sources/{created.json['id']}/validate",
+            {"method": sent.method, "url": f"{sent.path}?{sent.query}", "body": sent.body, "headers": sent.headers,
+             "peer": PEER},
+        ).json  # fmt: skip
+
+        assert (name, judged["verdict"], judged["answer"]["status"]) == (name, "believed", "unmatched")
+        assert run(app, curl).status_code == 200, name
+        address = made["url_template"].partition("?")[0]
+        assert shown_preset["url_template"] == made["url_template"].replace(address, f"{PUBLIC}/{{source_id}}")
+        if preset.macros:
+            told = {pair.partition("=")[0] for pair in sent.query.split("&")} - PROOFS
+            asked_for = {pair.partition("=")[0] for pair in made["url_template"].partition("?")[2].split("&")}
+            # LevelPlay adds the time by itself.
+            assert told - {"timestamp"} <= asked_for, name
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("cpx", ["secret", "default_currency"]),
+        ("affise", ["allowlist"]),
+        ("wannads", ["default_currency"]),
+        ("monlix", ["secret", "allowlist", "default_currency"]),
+        ("hotmart", ["secret", "allowlist"]),
+        ("adgem", ["secret", "default_currency", "PUBLIC_URL"]),
+        ("partnero", ["secret", "default_currency", "parameters.click_id"]),
+        ("buygoods", ["allowlist", "default_currency", "url_template"]),
+    ],
+)
+def test_a_preset_says_what_it_needs(name: str, needs: list[str]) -> None:
+    assert [setting for setting, _ in preset_needs(CATALOGUE[name])] == needs
