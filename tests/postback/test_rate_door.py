@@ -140,4 +140,5 @@ def test_without_redis_every_postback_is_still_recorded(
     assert answers == [(200, None)] * 4
     runtimes.install(runtime)
     assert door.memory.sources.is_alone
-    assert len(stored.conversions()) == 4
+    # The two doors record by different statements on PostgreSQL: both keep what was covered.
+    assert [conversion.covered_fields for conversion in stored.conversions()] == ["*"] * 4
