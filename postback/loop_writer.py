@@ -31,9 +31,19 @@ class LoopWriter:
         self._runtime = runtime
         self._writer = writer
         is_postgresql = runtime.engine.dialect.name == "postgresql"
-        self._record = _on_postgresql(runtime, writer) if is_postgresql else _on_sqlite(runtime, writer)
+        connected: tuple[async_postgresql.Statements | async_sqlite.Statements, _Record] = (
+            _on_postgresql(runtime, writer) if is_postgresql else _on_sqlite(runtime, writer)
+        )
+        self._statements, self._record = connected
         self._waiting: deque[_Place] = deque()
         self._task: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Give the loop's connection up; it is opened again when somebody writes."""
+        if isinstance(self._statements, async_sqlite.Statements):
+            self._statements.close()
+        else:
+            await self._statements.close()
 
     def takes(self, write: Write) -> bool:
         """Say whether this writer is the one to ask."""
@@ -94,16 +104,18 @@ class LoopWriter:
                 future.set_result(done.get(id(write.belief)))
 
 
-def _on_postgresql(runtime: Runtime, writer: Writer) -> _Record:
+def _on_postgresql(runtime: Runtime, writer: Writer) -> tuple[async_postgresql.Statements, _Record]:
     statements = async_postgresql.Statements(runtime.engine)
-    return lambda beliefs, revisions: quick_recording.record(
+    return statements, lambda beliefs, revisions: quick_recording.record(
         runtime, statements, beliefs, revisions, writer.ringer.ring
     )
 
 
-def _on_sqlite(runtime: Runtime, writer: Writer) -> _Record:
+def _on_sqlite(runtime: Runtime, writer: Writer) -> tuple[async_sqlite.Statements, _Record]:
     statements = async_sqlite.Statements(runtime.engine)
-    return lambda beliefs, revisions: quick_sqlite.record(runtime, statements, beliefs, revisions, writer.ringer.ring)
+    return statements, lambda beliefs, revisions: quick_sqlite.record(
+        runtime, statements, beliefs, revisions, writer.ringer.ring
+    )
 
 
 def give_up(future: "asyncio.Future[Any]") -> None:

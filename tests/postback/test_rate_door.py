@@ -45,8 +45,7 @@ def fire(request: pytest.FixtureRequest, door: Door) -> Iterator[Fire]:
         return runner.run(_asked(looped, network, query))
 
     yield threads if request.param == "wsgi" else loop
-    if looped._quick is not None:
-        runner.run(looped._quick._statements.close())
+    runner.run(looped._quick.close())
     runner.close()
 
 
