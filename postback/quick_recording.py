@@ -53,7 +53,7 @@ _RECEIPT = Part(
     (
         ("id", "receipt_id"), ("received_at", "recorded_at"), ("source_id", "source_id"), ("assurance", "assurance"),
         ("dedupe_key", "dedupe_key"), ("conversion_id", "id"), ("verdict", "verdict"), ("faults", "faults"),
-        ("reason", "nothing"), *((name, name) for name in _RECEIPT_ALONE),
+        ("reason", "nothing"), *((name, f"receipt_{name}") for name in _RECEIPT_ALONE),
     ),
 )  # fmt: skip
 
@@ -134,5 +134,5 @@ def _row(belief: Belief, new: New) -> dict[str, object]:
     return {
         **new.row,
         "event_details": event["details"],
-        **{name: kept[name] for name in _RECEIPT_ALONE},
+        **{f"receipt_{name}": kept[name] for name in _RECEIPT_ALONE},
     }
