@@ -72,6 +72,17 @@ def compiled(condition: Mapping[str, Any]) -> Predicate:
     return lambda facts: any(part(facts) for part in parts)
 
 
+def fields(condition: Mapping[str, Any]) -> set[str]:
+    """Return the fields that `condition`, which must be without faults, asks about."""
+    found: set[str] = set()
+    for key, inner in condition.items():
+        if key in {"all", "any"}:
+            found.update(*map(fields, inner))
+        else:
+            found |= fields(inner) if key == "not" else {key}
+    return found
+
+
 def _always(_facts: Facts) -> bool:
     return True
 

@@ -1,8 +1,9 @@
 """Two databases, one code: whatever differs between SQLite and PostgreSQL lives here and nowhere else."""
 
 import fcntl
+import json
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
 from core import bulk
@@ -230,6 +231,17 @@ def claim(statement: SelectT) -> SelectT:
     PostgreSQL: FOR UPDATE SKIP LOCKED. SQLite: nothing to add, for BEGIN IMMEDIATE lets one writer in at a time.
     """
     return statement.with_for_update(skip_locked=True)
+
+
+def among(session: Session, column: InstrumentedAttribute[str], ids: Iterable[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that `column` is one of `ids`, as one parameter however many there are.
+
+    A parameter for each costs the client 25 us an id on PostgreSQL, and SQLite takes 32,766 at most.
+    """
+    if is_postgresql(session):
+        return column == sa.any_(sa.literal(list(ids), postgresql.ARRAY(sa.Text)))
+    values = sa.func.json_each(json.dumps(list(ids))).table_valued("value")
+    return column.in_(sa.select(values.c.value))
 
 
 def lock(session: Session, name: str) -> None:

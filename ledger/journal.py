@@ -1,24 +1,20 @@
 """The journal: balanced entries, each about one thing and posted once; it only grows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.database import insert_new
+from core import copying
+from core.database import table_of
 from core.errors import Conflict
 from core.runtime import Runtime
 from ledger import periods
 from ledger.models import JournalEntry, JournalLine
 from ledger.posting import Posting, imbalance
 
-# Six parameters a line: well below the 32,766 that SQLite takes in one statement.
-LINES_A_STATEMENT_MAX = 1000
-# The table and not the class: by the class, rows with and without an affiliate would go in separate statements.
-_INSERT_LINES = sa.insert(cast("sa.Table", JournalLine.__table__)).returning(JournalLine.entry_id)
-_KEY = ["kind", "source_type", "source_id"]
+_KEY = ("kind", "source_type", "source_id")
 
 
 def post(runtime: Runtime, session: Session, postings: Sequence[Posting], *, today: date) -> int:
@@ -36,11 +32,10 @@ def post(runtime: Runtime, session: Session, postings: Sequence[Posting], *, tod
         return 0
     rows = _entries(runtime, session, wanted, today=today)
     by_id = {row["id"]: posting for row, posting in zip(rows, wanted, strict=True)}
-    new = [row.id for row in insert_new(session, JournalEntry, rows, key=_KEY)]
-    for lines in _statements(_lines(entry_id, by_id[entry_id]) for entry_id in new):
-        # One statement for whole entries: PostgreSQL checks at its end that every entry in it balances. Without
-        # RETURNING the driver would send each line as a statement of its own.
-        session.execute(_INSERT_LINES, lines, execution_options={"insertmanyvalues_page_size": LINES_A_STATEMENT_MAX})
+    new = copying.insert_new(session, table_of(JournalEntry), rows, key=_KEY)
+    # One statement for all: PostgreSQL checks at its end that every entry in it balances.
+    lines = [line for entry_id in new for line in _lines(entry_id, by_id[entry_id])]
+    copying.insert(session, table_of(JournalLine), lines)
     return len(new)
 
 
@@ -50,7 +45,7 @@ def _entries(runtime: Runtime, session: Session, wanted: Sequence[Posting], *, t
     return [
         {
             "id": runtime.new_id("jrn"),
-            "kind": posting.kind,
+            "kind": posting.kind.value,
             "source_type": posting.source_type,
             "source_id": posting.source_id,
             "period": slots[posting.occurred_on].period,
@@ -63,9 +58,9 @@ def _entries(runtime: Runtime, session: Session, wanted: Sequence[Posting], *, t
     ]
 
 
-def _lines(entry_id: str, posting: Posting) -> list[dict[str, Any]]:
-    return [
-        {
+def _lines(entry_id: str, posting: Posting) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(posting.lines, start=1):
+        yield {
             "entry_id": entry_id,
             "line_number": number,
             "account": line.account,
@@ -73,16 +68,3 @@ def _lines(entry_id: str, posting: Posting) -> list[dict[str, Any]]:
             "currency": line.currency,
             "affiliate_id": line.affiliate_id,
         }
-        for number, line in enumerate(posting.lines, start=1)
-    ]
-
-
-def _statements(entries: Iterable[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
-    gathered: list[dict[str, Any]] = []
-    for lines in entries:
-        if gathered and len(gathered) + len(lines) > LINES_A_STATEMENT_MAX:
-            yield gathered
-            gathered = []
-        gathered.extend(lines)
-    if gathered:
-        yield gathered

@@ -61,7 +61,8 @@ def accrual(
 ) -> Posting:
     """Return the entry of what we have come to owe an affiliate; a negative amount is one taken back."""
     lines = _transfer(money, debit=(account, None), credit=(PAYABLE, affiliate_id))
-    return Posting(EntryKind.ACCRUAL, "accrual", accrual_id, occurred_on, f"commission of {conversion_id}", lines)
+    what = "commission" if money.amount_minor >= 0 else "commission taken back"
+    return Posting(EntryKind.ACCRUAL, "accrual", accrual_id, occurred_on, f"{what} of {conversion_id}", lines)
 
 
 def revenue(*, conversion_id: str, money: Money, occurred_on: date) -> Posting:

@@ -1,18 +1,22 @@
-"""Accrual: each recorded conversion becomes, once, what we owe for it, under the terms and rules of its moment."""
+"""Accrual: each recorded conversion becomes, once, what we owe for it, under the terms and rules of its moment.
+
+A batch is thousands of conversions: plain rows are read, every decision is made on them, and each table is written at
+once. An object for each row would cost more than all else that is done for a conversion.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import versions
+from core import copying, versions
 from core.actors import Actor, system
-from core.database import claim, insert_new
+from core.database import among, claim, table_of
 from core.money import Money
 from core.runtime import Runtime
 from ledger import journal, periods, posting
@@ -23,25 +27,42 @@ from partners.models import Affiliate, CampaignTerms, Source
 from payouts import categories, pricing
 from payouts.categories import Chosen
 from payouts.models import Accrual, CategoryRuleset
-from payouts.pricing import PayoutMeans, Priced, Terms, TermsKind, Told, Unpriceable
+from payouts.pricing import PayoutMeans, Priced, Terms, Told, Unpriceable
 from postback import covering, events
 from postback.event_rules import EventKind, HoldReason, State
 from postback.events import Event
 from postback.models import Conversion
 
 ACTOR: Actor = system("stage:accrual")
-_KIND = "accrue"
 # What the column `unrounded` keeps of a figure that may have more decimals; the amount was rounded from all of them.
-_KEPT = Decimal("0.00000001")
+KEPT = Decimal("0.00000001")
+_KIND = "accrue"
+_WANTED: tuple[Any, ...] = (
+    Conversion.id, Conversion.source_id, Conversion.campaign_id, Conversion.affiliate_id, Conversion.event,
+    Conversion.payout_minor, Conversion.amount_minor, Conversion.currency, Conversion.occurred_at, Conversion.subs,
+    Conversion.assurance, Conversion.covered_fields,
+)  # fmt: skip
+_Row = sa.Row[Any]
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """One version of a campaign's terms, as it is priced by and as it is kept."""
+
+    terms: Terms
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class _Known:
     """What a batch of conversions refers to, loaded once."""
 
-    sources: Mapping[str, Source]
-    affiliates: Mapping[str, Affiliate]
+    now: datetime
+    payout_means: Mapping[str, PayoutMeans]
+    usual_currency: Mapping[str, str]
+    hold_days: Mapping[str, timedelta]
     terms: Mapping[str, Sequence[CampaignTerms]]
+    frozen: Mapping[CampaignTerms, _Frozen]
     slots: Mapping[date, Slot]
     ruleset_version: int
     choose: categories.Chooser
@@ -53,9 +74,9 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     One that cannot be priced is held as `unpriceable` with the reason in its events: it waits for a person, and the
     others go on. Running again posts nothing again: UNIQUE(conversion_id, kind, seq) decides what is new.
     """
-    conversions = session.scalars(
+    conversions = session.execute(
         claim(
-            sa.select(Conversion)
+            sa.select(*_WANTED)
             .where(Conversion.state == State.RECORDED, Conversion.hold_reason.is_(None))
             .order_by(Conversion.id)
             .limit(limit)
@@ -64,82 +85,126 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     if not conversions:
         return 0
     now = runtime.clock()
-    today = now.date()
-    known = _known(session, conversions, today)
-    rows, postings, happened = [], {}, []
+    known = _known(session, conversions, now)
+    rows, postings, unpriceable, happened = [], {}, [], []
     for conversion in conversions:
-        terms = campaign_terms.in_force(known.terms[_given(conversion.campaign_id)], conversion.occurred_at)
-        priced = pricing.price(_terms(terms), _told(conversion, known))
+        version = _version(conversion, known)
+        told = _told(conversion, known)
+        priced = pricing.price(version.terms, told)
         if isinstance(priced, Unpriceable):
-            conversion.hold_reason = HoldReason.UNPRICEABLE
-            event = Event(EventKind.UNPRICEABLE, ACTOR, now, reason=str(priced), details={"terms": terms.as_facts})
+            unpriceable.append(conversion.id)
+            details = {"terms": dict(version.facts)}
+            event = Event(EventKind.UNPRICEABLE, ACTOR, now, reason=str(priced), details=details)
         else:
-            row = _row(runtime, conversion, terms, priced, known)
+            row = _row(runtime.new_id("acr"), conversion, version, priced, known)
             rows.append(row)
-            postings[row["id"]] = _postings(conversion, row, known)
-            conversion.state = State.ACCRUED
+            postings[row["id"]] = _postings(conversion.id, row, told)
             event = Event(EventKind.ACCRUED, ACTOR, now, details={"accrual_id": row["id"]})
-        happened.append((conversion, event))
-    new = insert_new(session, Accrual, rows, key=["conversion_id", "kind", "seq"])
+        happened.append((conversion.id, event))
+    new = copying.insert_new(session, table_of(Accrual), rows, key=("conversion_id", "kind", "seq"))
+    move_on(session, [row["conversion_id"] for row in rows], state=State.ACCRUED.value)
+    move_on(session, unpriceable, hold_reason=HoldReason.UNPRICEABLE.value)
     events.append_each(session, happened)
     # For new ones alone: of a conversion accrued before, the journal knows that accrual and not this one's id.
-    journal.post(runtime, session, [entry for row in new for entry in postings[row.id]], today=today)
+    journal.post(runtime, session, [entry for id_ in new for entry in postings[id_]], today=now.date())
     return len(conversions)
 
 
-def _known(session: Session, conversions: Sequence[Conversion], today: date) -> _Known:
+def move_on(session: Session, ids: Sequence[str], *, by: int = 1, **values: Any) -> None:
+    """Set `values` in conversions that this transaction holds locked, and move their versions on."""
+    if ids:
+        session.execute(
+            sa.update(Conversion)
+            .where(among(session, Conversion.id, ids))
+            .values(**values, version=Conversion.version + by)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def payout_means(session: Session, source_ids: set[str]) -> dict[str, PayoutMeans]:
+    """Return what each source means by a payout."""
+    statement = sa.select(Source.id, Source.payout_means).where(Source.id.in_(source_ids))
+    return {source_id: PayoutMeans(means) for source_id, means in session.execute(statement)}
+
+
+def hold_days(session: Session, affiliate_ids: set[str]) -> dict[str, timedelta]:
+    """Return for how long what each affiliate earns is not paid yet."""
+    statement = sa.select(Affiliate.id, Affiliate.hold_days).where(among(session, Affiliate.id, affiliate_ids))
+    return {affiliate_id: timedelta(days=days) for affiliate_id, days in session.execute(statement)}
+
+
+def entry_of(row: Mapping[str, Any]) -> Posting:
+    """Return the journal entry of an accrual's row."""
+    return posting.accrual(
+        accrual_id=row["id"],
+        conversion_id=row["conversion_id"],
+        affiliate_id=row["affiliate_id"],
+        account=row["category_account"],
+        money=Money(row["amount_minor"], row["currency"]),
+        occurred_on=row["occurred_on"],
+    )
+
+
+def _known(session: Session, conversions: Sequence[_Row], now: datetime) -> _Known:
     ruleset = versions.active(session, CategoryRuleset)
-    days = {conversion.occurred_at.date() for conversion in conversions}
     terms: defaultdict[str, list[CampaignTerms]] = defaultdict(list)
+    frozen = {}
     campaign_ids = {conversion.campaign_id for conversion in conversions}
-    for version in session.scalars(
-        sa.select(CampaignTerms).where(CampaignTerms.campaign_id.in_(campaign_ids)).order_by(CampaignTerms.version)
+    for each in session.scalars(
+        sa.select(CampaignTerms)
+        .where(among(session, CampaignTerms.campaign_id, campaign_ids))
+        .order_by(CampaignTerms.version)
     ):
-        terms[version.campaign_id].append(version)
-    source_ids = {conversion.source_id for conversion in conversions}
-    affiliate_ids = {conversion.affiliate_id for conversion in conversions}
-    sources = session.scalars(sa.select(Source).where(Source.id.in_(source_ids)))
-    affiliates = session.scalars(sa.select(Affiliate).where(Affiliate.id.in_(affiliate_ids)))
+        facts = each.as_facts
+        terms[each.campaign_id].append(each)
+        frozen[each] = _Frozen(pricing.thawed(facts), facts)
+    days = {conversion.occurred_at.date() for conversion in conversions}
     return _Known(
-        sources={source.id: source for source in sources},
-        affiliates={affiliate.id: affiliate for affiliate in affiliates},
+        now=now,
+        payout_means=payout_means(session, {conversion.source_id for conversion in conversions}),
+        usual_currency=_usual_currencies(session, {conversion.source_id for conversion in conversions}),
+        hold_days=hold_days(session, {conversion.affiliate_id for conversion in conversions}),
         terms=terms,
+        frozen=frozen,
         # The months are held from here on: accrual and journal entry cannot land in two different ones.
-        slots=periods.slots(session, days, today=today),
+        slots=periods.slots(session, days, today=now.date()),
         ruleset_version=ruleset.version,
         choose=categories.chooser(ruleset.rules),
     )
 
 
-def _terms(terms: CampaignTerms) -> Terms:
-    return Terms(TermsKind(terms.kind), terms.percent, terms.amount_minor, terms.currency)
+def _usual_currencies(session: Session, source_ids: set[str]) -> dict[str, str]:
+    statement = sa.select(Source.id, Source.default_currency).where(Source.id.in_(source_ids))
+    return {source_id: currency for source_id, currency in session.execute(statement)}
 
 
-def _told(conversion: Conversion, known: _Known) -> Told:
-    means = PayoutMeans(known.sources[conversion.source_id].payout_means)
+def _version(conversion: _Row, known: _Known) -> _Frozen:
+    versions_ = known.terms[conversion.campaign_id]
+    return known.frozen[campaign_terms.in_force(versions_, conversion.occurred_at)]
+
+
+def _told(conversion: _Row, known: _Known) -> Told:
+    means = known.payout_means[conversion.source_id]
     return Told(conversion.payout_minor, conversion.amount_minor, conversion.currency, means)
 
 
-def _row(
-    runtime: Runtime, conversion: Conversion, terms: CampaignTerms, priced: Priced, known: _Known
-) -> dict[str, Any]:
-    affiliate = known.affiliates[_given(conversion.affiliate_id)]
+def _row(accrual_id: str, conversion: _Row, version: _Frozen, priced: Priced, known: _Known) -> dict[str, Any]:
     is_covered = pricing.is_covered(
-        _terms(terms),
+        version.terms,
         covering.fields(conversion.covered_fields),
-        is_usual_currency=conversion.currency == known.sources[conversion.source_id].default_currency,
+        is_usual_currency=conversion.currency == known.usual_currency[conversion.source_id],
     )
     chosen = _category(conversion, priced.money, known, is_covered=is_covered)
     occurred_on = conversion.occurred_at.date()
     return {
-        "id": runtime.new_id("acr"),
+        "id": accrual_id,
         "conversion_id": conversion.id,
         "kind": _KIND,
         "seq": 1,
-        "affiliate_id": affiliate.id,
+        "affiliate_id": conversion.affiliate_id,
         "source_id": conversion.source_id,
-        "campaign_id": _given(conversion.campaign_id),
-        "terms": terms.as_facts,
+        "campaign_id": conversion.campaign_id,
+        "terms": version.facts,
         "ruleset_version": known.ruleset_version,
         "rule_id": chosen.rule_id,
         "category_code": chosen.category.code,
@@ -147,18 +212,18 @@ def _row(
         "category_account": chosen.category.account,
         "amount_minor": priced.money.amount_minor,
         "currency": priced.money.currency,
-        "unrounded": priced.unrounded.quantize(_KEPT),
+        "unrounded": priced.unrounded.quantize(KEPT),
         "assurance": conversion.assurance,
         "covered_fields": conversion.covered_fields,
         "is_amount_covered": is_covered,
         "occurred_on": occurred_on,
-        "payable_on": occurred_on + timedelta(days=affiliate.hold_days),
+        "payable_on": occurred_on + known.hold_days[conversion.affiliate_id],
         "period": known.slots[occurred_on].period,
-        "created_at": runtime.clock(),
+        "created_at": known.now,
     }
 
 
-def _category(conversion: Conversion, owed: Money, known: _Known, *, is_covered: bool) -> Chosen:
+def _category(conversion: _Row, owed: Money, known: _Known, *, is_covered: bool) -> Chosen:
     facts = {
         **conversion.subs,
         "source_id": conversion.source_id,
@@ -174,30 +239,9 @@ def _category(conversion: Conversion, owed: Money, known: _Known, *, is_covered:
     return known.choose(facts)
 
 
-def entry_of(row: Mapping[str, Any]) -> Posting:
-    """Return the journal entry of an accrual's row."""
-    return posting.accrual(
-        accrual_id=row["id"],
-        conversion_id=row["conversion_id"],
-        affiliate_id=row["affiliate_id"],
-        account=row["category_account"],
-        money=Money(row["amount_minor"], row["currency"]),
-        occurred_on=row["occurred_on"],
-    )
-
-
-def _postings(conversion: Conversion, row: Mapping[str, Any], known: _Known) -> list[Posting]:
+def _postings(conversion_id: str, row: Mapping[str, Any], told: Told) -> list[Posting]:
     made = [entry_of(row)]
-    told = _told(conversion, known)
-    if told.payout_means is PayoutMeans.OWED_TO_US and told.payout_minor is not None:
-        money = Money(told.payout_minor, told.currency)
-        made.append(posting.revenue(conversion_id=conversion.id, money=money, occurred_on=row["occurred_on"]))
+    if revenue_minor := pricing.revenue_minor(told):
+        money = Money(revenue_minor, told.currency)
+        made.append(posting.revenue(conversion_id=conversion_id, money=money, occurred_on=row["occurred_on"]))
     return made
-
-
-def _given(value: str | None) -> str:
-    """Return what every recorded conversion has: matching its click gave it a campaign and an affiliate."""
-    if value is None:
-        message = "a recorded conversion has its campaign and affiliate"
-        raise ValueError(message)
-    return value

@@ -3,109 +3,139 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.database import claim, insert_new
+from core import copying
+from core.database import among, claim, table_of
 from core.money import Money
 from core.runtime import Runtime
 from ledger import journal, periods, posting
 from ledger.models import JournalEntry, JournalLine
+from ledger.periods import Slot
 from ledger.posting import EntryKind, Posting
-from partners.models import Affiliate, Source
-from payouts import owing
-from payouts.accrual import ACTOR, entry_of
+from payouts import accrual, owing, pricing
+from payouts.accrual import ACTOR, KEPT
 from payouts.models import Accrual
+from payouts.owing import Difference
 from payouts.pricing import PayoutMeans, Priced, Told, Unpriceable
 from postback import events
 from postback.event_rules import EventKind, HoldReason, State
 from postback.events import Event
 from postback.models import Conversion
 
-_CLAWBACK, _ADJUST = "clawback", "adjust"
+NEVER_ACCRUED = "never_accrued"
 # Columns of the first accrual that every later one of the conversion repeats.
 _REPEATED = (
     "conversion_id", "affiliate_id", "source_id", "campaign_id", "terms", "ruleset_version", "rule_id", "category_code",
-    "category_name", "category_account", "currency", "assurance",
-    "covered_fields", "is_amount_covered",
+    "category_name", "category_account", "assurance", "covered_fields", "is_amount_covered",
 )  # fmt: skip
+_WANTED: tuple[Any, ...] = (
+    Conversion.id, Conversion.source_id, Conversion.payout_minor, Conversion.amount_minor, Conversion.currency,
+    Conversion.state,
+)  # fmt: skip
+_Row = sa.Row[Any]
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What a batch refers to, loaded once. `revenue` is what the journal has of each conversion, in minor units."""
+    """What a batch refers to, loaded once: the first accrual first, revenue in minor units as it was posted."""
 
+    now: datetime
+    slot: Slot
     accruals: Mapping[str, Sequence[Accrual]]
-    sources: Mapping[str, Source]
-    hold_days: Mapping[str, int]
     revenue: Mapping[str, int]
+    payout_means: Mapping[str, PayoutMeans]
+    hold_days: Mapping[str, timedelta]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a change comes to: a difference in what we owe, one in what we are owed, or why neither can be said."""
+
+    difference: Difference | None = None
+    revenue_minor: int = 0
+    unpriceable: str | None = None
 
 
 def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     """Accrue what has changed for at most `limit` conversions after their accrual; return how many were taken.
 
-    A refund or chargeback comes into the open month as a negative accrual. Running again finds nothing left to say.
+    A refund or chargeback comes into the open month as a negative accrual. The rows are claimed, and what was accrued
+    is read behind that lock: of two workers one finds the change, and running again finds nothing left to say. One
+    that is held waits with its change until a person has decided.
     """
-    due = sa.select(Conversion).where(Conversion.is_accrual_due).order_by(Conversion.id).limit(limit)
-    conversions = session.scalars(claim(due)).all()
-    if not conversions:
+    changed = session.execute(
+        claim(
+            sa.select(*_WANTED)
+            .where(Conversion.is_accrual_due, Conversion.hold_reason.is_(None))
+            .order_by(Conversion.id)
+            .limit(limit)
+        )
+    ).all()
+    if not changed:
         return 0
     now = runtime.clock()
-    today = now.date()
-    known = _known(session, conversions)
-    # The month is held from here on: accrual and journal entry cannot land in two different ones.
-    period = periods.slots(session, {today}, today=today)[today].period
+    known = _known(session, changed, now)
     rows, postings, happened = [], [], []
-    for conversion in conversions:
-        conversion.is_accrual_due = False
-        priced = _owed(conversion, known)
-        if isinstance(priced, Unpriceable):
-            conversion.hold_reason = HoldReason.UNPRICEABLE
-            happened.append((conversion, Event(EventKind.UNPRICEABLE, ACTOR, now, reason=str(priced))))
-            continue
-        row = _row(runtime, conversion, priced, known, today=today, period=period)
-        revenue = _revenue_difference(conversion, known)
-        if row["amount_minor"] == 0 and revenue is None:
-            continue
-        rows.append(row)
-        postings += _postings(conversion, row, revenue)
-        happened.append((conversion, Event(EventKind.ACCRUED, ACTOR, now, details={"accrual_id": row["id"]})))
-    insert_new(session, Accrual, rows, key=["conversion_id", "kind", "seq"])
+    said, unpriceable, nothing = [], [], []
+    for conversion in changed:
+        outcome = _outcome(conversion, known)
+        if outcome.unpriceable is not None:
+            unpriceable.append(conversion.id)
+            happened.append((conversion.id, Event(EventKind.UNPRICEABLE, ACTOR, now, reason=outcome.unpriceable)))
+        elif outcome.difference is not None:
+            said.append(conversion.id)
+            row = _row(runtime.new_id("acr"), outcome.difference, known.accruals[conversion.id], known)
+            rows.append(row)
+            postings += _postings(row, Money(outcome.revenue_minor, conversion.currency))
+            happened.append((conversion.id, Event(EventKind.ACCRUED, ACTOR, now, details=_details(row))))
+        else:
+            nothing.append(conversion.id)
+    # None of them may be there: behind their conversions' locks nobody else adds one, and it would not be posted twice.
+    copying.insert(session, table_of(Accrual), rows)
+    accrual.move_on(session, said, is_accrual_due=False)
+    # The change of one that cannot be priced stays due: it is looked at again once a person has decided.
+    accrual.move_on(session, unpriceable, hold_reason=HoldReason.UNPRICEABLE.value)
+    accrual.move_on(session, nothing, by=0, is_accrual_due=False)
     events.append_each(session, happened)
-    journal.post(runtime, session, postings, today=today)
-    return len(conversions)
+    journal.post(runtime, session, postings, today=now.date())
+    return len(changed)
 
 
-def _known(session: Session, conversions: Sequence[Conversion]) -> _Known:
-    ids = [conversion.id for conversion in conversions]
+def _known(session: Session, changed: Sequence[_Row], now: datetime) -> _Known:
+    ids = [conversion.id for conversion in changed]
     accruals: defaultdict[str, list[Accrual]] = defaultdict(list)
+    statement = sa.select(Accrual).where(among(session, Accrual.conversion_id, ids))
     # The first accrual first, whose terms and category all others take: its kind comes before theirs.
-    is_first = sa.case((Accrual.kind == "accrue", 0), else_=1)
-    for accrual in session.scalars(sa.select(Accrual).where(Accrual.conversion_id.in_(ids)).order_by(is_first)):
-        accruals[accrual.conversion_id].append(accrual)
-    source_ids = {conversion.source_id for conversion in conversions}
-    affiliate_ids = {conversion.affiliate_id for conversion in conversions}
-    hold_days = sa.select(Affiliate.id, Affiliate.hold_days).where(Affiliate.id.in_(affiliate_ids))
+    for each in session.scalars(statement.order_by(sa.case((Accrual.kind == "accrue", 0), else_=1))):
+        accruals[each.conversion_id].append(each)
+    today = now.date()
     return _Known(
-        accruals,
-        {source.id: source for source in session.scalars(sa.select(Source).where(Source.id.in_(source_ids)))},
-        {row.id: row.hold_days for row in session.execute(hold_days)},
-        _revenue(session, accruals, ids),
+        now=now,
+        # The month is held from here on: accrual and journal entry cannot land in two different ones.
+        slot=periods.slots(session, {today}, today=today)[today],
+        accruals=accruals,
+        revenue=_revenue(session, accruals, ids),
+        payout_means=accrual.payout_means(session, {conversion.source_id for conversion in changed}),
+        hold_days=accrual.hold_days(session, {each[0].affiliate_id for each in accruals.values()}),
     )
 
 
 def _revenue(session: Session, accruals: Mapping[str, Sequence[Accrual]], ids: Sequence[str]) -> dict[str, int]:
     """Return the revenue that the journal has of each conversion: posted with it, and with its later accruals."""
-    conversion_of = {accrual.id: conversion_id for conversion_id, each in accruals.items() for accrual in each}
+    conversion_of = {each.id: conversion_id for conversion_id, all_ in accruals.items() for each in all_}
     statement = (
         sa.select(JournalEntry.source_id, sa.func.sum(JournalLine.amount_minor))
         .join(JournalLine, JournalLine.entry_id == JournalEntry.id)
         .where(
             JournalEntry.kind == EntryKind.REVENUE,
-            JournalEntry.source_id.in_([*ids, *conversion_of]),
+            JournalEntry.source_type.in_(("conversion", "accrual")),
+            among(session, JournalEntry.source_id, [*ids, *conversion_of]),
             JournalLine.account == posting.RECEIVABLE,
         )
         .group_by(JournalEntry.source_id)
@@ -116,53 +146,57 @@ def _revenue(session: Session, accruals: Mapping[str, Sequence[Accrual]], ids: S
     return revenue
 
 
-def _owed(conversion: Conversion, known: _Known) -> Priced | Unpriceable:
-    first = known.accruals[conversion.id][0]
-    means = PayoutMeans(known.sources[conversion.source_id].payout_means)
-    told = Told(conversion.payout_minor, conversion.amount_minor, conversion.currency, means)
+def _outcome(conversion: _Row, known: _Known) -> _Outcome:
+    accrued = known.accruals.get(conversion.id)
     is_reversed = conversion.state == State.REVERSED
-    return owing.owed_now(owing.frozen_terms(first.terms), told, is_reversed=is_reversed, currency=first.currency)
+    if not accrued:
+        return _Outcome(unpriceable=None if is_reversed else NEVER_ACCRUED)
+    first = accrued[0]
+    means = known.payout_means[conversion.source_id]
+    told = Told(conversion.payout_minor, conversion.amount_minor, conversion.currency, means)
+    owed = owing.now(pricing.thawed(first.terms), told, is_reversed=is_reversed, currency=first.currency)
+    if isinstance(owed, Unpriceable):
+        return _Outcome(unpriceable=str(owed))
+    parts = [Priced(Money(each.amount_minor, each.currency), each.unrounded) for each in accrued]
+    difference = owing.difference(owed, parts)
+    revenue_minor = (0 if is_reversed else pricing.revenue_minor(told)) - known.revenue.get(conversion.id, 0)
+    if difference is None and revenue_minor:
+        # An accrual of nothing says which change the revenue was posted for.
+        difference = Difference(owing.ADJUST, Money(0, first.currency), Decimal(0))
+    return _Outcome(difference, revenue_minor)
 
 
-def _row(
-    runtime: Runtime, conversion: Conversion, owed: Priced, known: _Known, *, today: date, period: str
-) -> dict[str, Any]:
-    accruals = known.accruals[conversion.id]
-    first = accruals[0]
-    accrued = Money(sum(accrual.amount_minor for accrual in accruals), first.currency)
-    money = owing.difference(owed.money, accrued)
-    kind = _CLAWBACK if money.amount_minor < 0 else _ADJUST
+def _row(accrual_id: str, difference: Difference, accrued: Sequence[Accrual], known: _Known) -> dict[str, Any]:
+    first, today = accrued[0], known.now.date()
+    numbers = [each.seq for each in accrued if each.kind == difference.kind]
     # What is taken back counts at once; what is added waits as long as any commission does.
-    wait = timedelta(days=0 if kind == _CLAWBACK else known.hold_days[first.affiliate_id])
+    wait = timedelta(0) if difference.kind == owing.CLAWBACK else known.hold_days[first.affiliate_id]
     return {
-        "id": runtime.new_id("acr"),
+        "id": accrual_id,
         **{name: getattr(first, name) for name in _REPEATED},
-        "kind": kind,
-        "seq": 1 + sum(accrual.kind == kind for accrual in accruals),
-        "amount_minor": money.amount_minor,
-        "unrounded": money.amount,
+        "kind": difference.kind,
+        "seq": max(numbers, default=0) + 1,
+        "amount_minor": difference.money.amount_minor,
+        "currency": difference.money.currency,
+        "unrounded": difference.unrounded.quantize(KEPT),
         "occurred_on": today,
         "payable_on": today + wait,
-        "period": period,
-        "created_at": runtime.clock(),
+        "period": known.slot.period,
+        "created_at": known.now,
     }
 
 
-def _revenue_difference(conversion: Conversion, known: _Known) -> Money | None:
-    """Return by how much what the network owes us has changed, None when it has not."""
-    if known.sources[conversion.source_id].payout_means != PayoutMeans.OWED_TO_US:
-        return None
-    owed_minor = 0 if conversion.state == State.REVERSED else conversion.payout_minor or 0
-    left_minor = owed_minor - known.revenue.get(conversion.id, 0)
-    return Money(left_minor, conversion.currency) if left_minor else None
+def _details(row: Mapping[str, Any]) -> dict[str, Any]:
+    money = Money(row["amount_minor"], row["currency"])
+    return {"accrual_id": row["id"], "kind": row["kind"], "money": str(money)}
 
 
-def _postings(conversion: Conversion, row: Mapping[str, Any], revenue: Money | None) -> list[Posting]:
-    made = [entry_of(row)]
-    if revenue is not None:
+def _postings(row: Mapping[str, Any], revenue: Money) -> list[Posting]:
+    made = [accrual.entry_of(row)]
+    if revenue.amount_minor:
         made.append(
             posting.changed_revenue(
-                accrual_id=row["id"], conversion_id=conversion.id, money=revenue, occurred_on=row["occurred_on"]
+                accrual_id=row["id"], conversion_id=row["conversion_id"], money=revenue, occurred_on=row["occurred_on"]
             )
         )
     return made

@@ -18,6 +18,7 @@ from payouts import content
 from payouts.content import Claim
 from payouts.models import Accrual, Payout
 from payouts.states import PayoutState
+from postback.models import Conversion
 
 STAGE = "stage:bundling"
 # More than this makes a second payout: what people approve must stay readable, and a statement has its limits.
@@ -87,7 +88,12 @@ def bundle(
 def _payable_up_to(period: str, today: date) -> sa.Select[Accrual]:
     _first, last = periods.bounds(period)
     return content.payable().where(
-        Accrual.payout_id.is_(None), Accrual.payable_on <= today, Accrual.occurred_on <= last
+        Accrual.payout_id.is_(None),
+        Accrual.payable_on <= today,
+        # A debt of a later month counts too: paid out first, the money would have to come back.
+        sa.or_(Accrual.occurred_on <= last, Accrual.amount_minor < 0),
+        # What is to be taken back is not accrued yet: the stage does that in a moment.
+        Conversion.is_accrual_due.is_(False),
     )
 
 

@@ -61,12 +61,24 @@ Chooser = Callable[[Facts], Chosen]
 
 
 def chooser(rules: Sequence[Mapping[str, Any]]) -> Chooser:
-    """Return a closure that chooses among `rules`, which must be without faults; it always chooses."""
+    """Return a closure that chooses among `rules`, which must be without faults; it always chooses.
+
+    It decides once for all facts that are alike where some rule looks at them, and remembers it: take a new one for
+    each batch.
+    """
     compiled = [(conditions.compiled(rule["when"]), Chosen(Category(**rule["category"]), rule["id"])) for rule in rules]
     nothing_fits = Chosen(UNCATEGORISED, None)
 
+    asked = sorted(set().union(*(conditions.fields(rule["when"]) for rule in rules)))
+    decided: dict[tuple[Any, ...], Chosen] = {}
+
     def choose(facts: Facts) -> Chosen:
-        return next((chosen for fits, chosen in compiled if fits(facts)), nothing_fits)
+        alike = tuple([facts.get(field) for field in asked])
+        chosen = decided.get(alike)
+        if chosen is None:
+            chosen = next((chosen for fits, chosen in compiled if fits(facts)), nothing_fits)
+            decided[alike] = chosen
+        return chosen
 
     return choose
 

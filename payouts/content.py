@@ -18,6 +18,8 @@ from postback import covering
 from postback.models import Conversion
 
 KIND = "payout"
+# The states of a conversion whose accruals count.
+COUNTING = ("accrued", "reversed")
 # Whoever changed the account does not approve what goes to it.
 PAYEE_EDITOR_BARRED_FOR = timedelta(days=30)
 _PAYOUTS_A_STATEMENT = 500
@@ -98,13 +100,13 @@ def present(session: Session, payouts: Sequence[Payout]) -> dict[str, Claim]:
 def payable() -> sa.Select[Accrual]:
     """Return the query of accruals whose conversion counts: accrued, and held by nothing that came up since.
 
-    Those of one that was taken back count too: what was accrued for it and what takes it back come to nothing together,
-    and where the first is paid already the second is what the affiliate owes.
+    One that was taken back counts too: its accruals come to nothing together, and its clawback is a debt when the
+    first one is in a payout already. That payout stays what was approved; the debt stands in the next one.
     """
     return (
         sa.select(Accrual)
         .join(Conversion, Conversion.id == Accrual.conversion_id)
-        .where(Conversion.state.in_(("accrued", "reversed")), Conversion.hold_reason.is_(None))
+        .where(Conversion.state.in_(COUNTING), Conversion.hold_reason.is_(None))
     )
 
 

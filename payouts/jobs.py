@@ -4,7 +4,8 @@ from core.runtime import installed
 from ledger.periods import period_of
 from payouts import accrual, adjusting, bundling, settlement
 
-BATCH_ROWS_MAX = 500
+# One batch holds about 20 MB for a moment, and its commit is a small part of it.
+BATCH_ROWS_MAX = 5000
 
 
 def accrue() -> None:

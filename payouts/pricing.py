@@ -1,9 +1,10 @@
 """What a conversion makes us owe: terms and what the postback told, rounded once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from enum import StrEnum
+from typing import Any
 
 from core import money
 from core.money import Money, MoneyError
@@ -76,10 +77,14 @@ def price(terms: Terms, told: Told) -> Priced | Unpriceable:
     basis = _basis(terms, told)
     if isinstance(basis, Unpriceable):
         return basis
+    if basis.amount_minor < 0:
+        return Unpriceable.NEGATIVE
+    if terms.percent is None:
+        # Nothing to reckon, and so nothing to round.
+        is_too_large = basis.amount_minor > money.AMOUNT_MINOR_MAX
+        return Unpriceable.TOO_LARGE if is_too_large else Priced(basis, basis.amount)
     with localcontext(_EXACT):
-        unrounded = basis.amount if terms.percent is None else basis.amount * terms.percent / 100
-        if unrounded < 0:
-            return Unpriceable.NEGATIVE
+        unrounded = basis.amount * terms.percent / 100
         try:
             return Priced(money.rounded(unrounded, basis.currency), unrounded)
         except MoneyError:
@@ -100,6 +105,17 @@ def is_covered(terms: Terms, covered: Collection[str], *, is_usual_currency: boo
         case TermsKind.TOLD | TermsKind.SHARE:
             figure = "payout"
     return figure in covered and (is_usual_currency or "currency" in covered)
+
+
+def thawed(facts: Mapping[str, Any]) -> Terms:
+    """Return the terms that were frozen as plain JSON."""
+    percent = None if facts.get("percent") is None else Decimal(facts["percent"])
+    return Terms(TermsKind(facts["kind"]), percent, facts.get("amount_minor"), facts.get("currency"))
+
+
+def revenue_minor(told: Told) -> int:
+    """Return what the network owes us for what it told, in minor units of its currency."""
+    return told.payout_minor or 0 if told.payout_means is PayoutMeans.OWED_TO_US else 0
 
 
 def _basis(terms: Terms, told: Told) -> Money | Unpriceable:

@@ -120,7 +120,7 @@ def _changed() -> sa.Select[Payout]:
         .join(Conversion, Conversion.id == Accrual.conversion_id)
         .where(
             Accrual.payout_id == Payout.id,
-            sa.or_(Conversion.state != "accrued", Conversion.hold_reason.is_not(None)),
+            sa.or_(Conversion.state.not_in(content.COUNTING), Conversion.hold_reason.is_not(None)),
         )
         .exists()
     )

@@ -1,6 +1,7 @@
 """Which of our own fields a source's proof covers: what category rules and approval policies may ask."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from postback.content import FIELDS
 
@@ -20,6 +21,7 @@ def written(covered: Collection[str] | None, names: Mapping[str, str], *, has_se
     return _JOINT.join(ours for ours, theirs in names.items() if has_seams and theirs in covered)
 
 
+@lru_cache(maxsize=256)
 def fields(text: str) -> frozenset[str]:
     """Return the fields of ours that `text`, as a conversion keeps it, says."""
     return frozenset(FIELDS) if text == EVERYTHING else frozenset(text.split(_JOINT) if text else ())

@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import audit, doorbell, rows
+from core import audit, copying, doorbell, rows
 from core.actors import Actor
 from core.audit import Act as AuditedAct
+from core.database import among, table_of
 from core.errors import Conflict, Fault, Invalid
 from core.money import Money
 from core.runtime import Runtime
@@ -59,21 +60,26 @@ def row(conversion_id: str, seq: int, event: Event) -> dict[str, Any]:
 
 def append(session: Session, conversion: Conversion, event: Event) -> None:
     """Add the next event of `conversion`, whose row this transaction holds locked: its number is taken from there."""
-    append_each(session, [(conversion, event)])
+    append_each(session, [(conversion.id, event)])
+    conversion.version += 1
 
 
-def append_each(session: Session, happened: Sequence[tuple[Conversion, Event]]) -> None:
-    """Add one event to each of several conversions, as `append` does; no conversion may be among them twice."""
-    ids = [conversion.id for conversion, _ in happened]
+def append_each(session: Session, happened: Sequence[tuple[str, Event]]) -> None:
+    """Add one event to each of several conversions, by id.
+
+    This transaction holds their rows locked, none is among them twice, and the caller moves their versions on.
+    """
+    if not happened:
+        return
+    ids = [conversion_id for conversion_id, _ in happened]
     statement = (
         sa.select(ConversionEvent.conversion_id, sa.func.max(ConversionEvent.seq))
-        .where(ConversionEvent.conversion_id.in_(ids))
+        .where(among(session, ConversionEvent.conversion_id, ids))
         .group_by(ConversionEvent.conversion_id)
     )
     last = {conversion_id: int(seq) for conversion_id, seq in session.execute(statement)}
-    for conversion, event in happened:
-        session.add(ConversionEvent(**row(conversion.id, last.get(conversion.id, 0) + 1, event)))
-        conversion.version += 1
+    numbered = [row(id_, last.get(id_, 0) + 1, event) for id_, event in happened]
+    copying.insert(session, table_of(ConversionEvent), numbered)
 
 
 def decide(runtime: Runtime, session: Session, conversion_id: str, decision: Decision, *, actor: Actor) -> Conversion:

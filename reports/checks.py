@@ -169,7 +169,7 @@ def _unaccrued(session: Session, period: str) -> list[str]:
         sa.select(sa.func.count(Conversion.id)).where(
             Conversion.occurred_at >= start,
             Conversion.occurred_at < end,
-            Conversion.state == "recorded",
+            sa.or_(Conversion.state == "recorded", Conversion.is_accrual_due),
             Conversion.hold_reason.is_(None),
         )
     )

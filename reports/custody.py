@@ -42,7 +42,8 @@ def of(session: Session, conversion: Conversion) -> list[Step]:
 
     What a statement shows has the time it was imported: that is when we knew.
     """
-    accruals = list(session.scalars(sa.select(Accrual).where(Accrual.conversion_id == conversion.id)))
+    accrued = sa.select(Accrual).where(Accrual.conversion_id == conversion.id)
+    accruals = list(session.scalars(accrued.order_by(Accrual.created_at, Accrual.id)))
     payout_ids = sorted({accrual.payout_id for accrual in accruals if accrual.payout_id})
     items = list(session.scalars(sa.select(BatchItem).where(BatchItem.payout_id.in_(payout_ids))))
     steps = [
@@ -112,7 +113,8 @@ def _accruals(accruals: Iterable[Accrual]) -> Iterator[Step]:
             "payable_on": accrual.payable_on.isoformat(),
             "period": accrual.period,
         }
-        sentence = f"{money} became owed, as {accrual.category_name}"
+        became = f"{money} became owed" if accrual.amount_minor >= 0 else f"{-money} was taken back"
+        sentence = f"{became}, as {accrual.category_name}"
         yield Step(accrual.created_at, "accrual", accrual.id, sentence, facts)
 
 
