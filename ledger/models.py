@@ -53,6 +53,15 @@ class JournalLine(Base):
     account: Mapped[str] = mapped_column(sa.String(120), index=True)
     amount_minor: Mapped[int] = mapped_column(Minor)
     currency: Mapped[str] = mapped_column(sa.String(3))
-    affiliate_id: Mapped[str | None] = mapped_column(sa.String(40), index=True)
+    affiliate_id: Mapped[str | None] = mapped_column(sa.String(40))
 
     entry: Mapped[JournalEntry] = relationship(back_populates="lines")
+
+    __table_args__ = (
+        sa.Index(
+            "ix_journal_lines_affiliate_id",
+            "affiliate_id",
+            sqlite_where=sa.text("affiliate_id IS NOT NULL"),
+            postgresql_where=sa.text("affiliate_id IS NOT NULL"),
+        ),
+    )

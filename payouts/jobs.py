@@ -1,5 +1,8 @@
 """The RQ door of payouts: the stages accrual, bundling and settlement."""
 
+from functools import partial
+
+from core.draining import drain
 from core.runtime import installed
 from ledger.periods import period_of
 from payouts import accrual, adjusting, bundling, settlement
@@ -8,14 +11,11 @@ from payouts import accrual, adjusting, bundling, settlement
 BATCH_ROWS_MAX = 5000
 
 
-def accrue() -> None:
+def accrue(helper: int = 0) -> None:
     """Accrue every recorded conversion, and what has changed since, a batch at a time, until none waits."""
     runtime = installed()
     for run_batch in (accrual.run_batch, adjusting.run_batch):
-        taken = BATCH_ROWS_MAX
-        while taken:
-            with runtime.transaction() as session:
-                taken = run_batch(runtime, session, BATCH_ROWS_MAX)
+        drain(runtime, partial(run_batch, runtime), stage="accrual", limit=BATCH_ROWS_MAX, helper=helper)
 
 
 def bundle(period: str | None = None, asked_by: str | None = None) -> None:

@@ -29,11 +29,12 @@ class Accrual(Base):
     conversion_id: Mapped[str] = mapped_column(sa.ForeignKey("conversions.id"))
     kind: Mapped[str] = mapped_column(sa.String(10))  # accrue | clawback | adjust | bonus
     seq: Mapped[int] = mapped_column(sa.Integer)
-    affiliate_id: Mapped[str] = mapped_column(sa.ForeignKey("affiliates.id"))
-    source_id: Mapped[str] = mapped_column(sa.ForeignKey("sources.id"))
-    campaign_id: Mapped[str] = mapped_column(sa.ForeignKey("campaigns.id"))
+    # Without foreign keys, as the ruleset's version below: copied from the conversion, whose own keys hold them.
+    affiliate_id: Mapped[str] = mapped_column(Id)
+    source_id: Mapped[str] = mapped_column(Id)
+    campaign_id: Mapped[str] = mapped_column(Id)
     terms: Mapped[dict[str, Any]] = mapped_column(Json)  # CampaignTerms.as_facts, frozen
-    ruleset_version: Mapped[int] = mapped_column(sa.ForeignKey("category_rulesets.version"))
+    ruleset_version: Mapped[int] = mapped_column(sa.Integer)
     rule_id: Mapped[str | None] = mapped_column(sa.String(60))  # None: no rule matched
     category_code: Mapped[str] = mapped_column(sa.String(40))
     category_name: Mapped[str] = mapped_column(sa.String(200))
@@ -49,11 +50,17 @@ class Accrual(Base):
     payable_on: Mapped[date]  # occurred_on and the hold days as they were then
     period: Mapped[str] = mapped_column(sa.String(7), index=True)
     created_at: Mapped[datetime]
-    payout_id: Mapped[str | None] = mapped_column(sa.ForeignKey("payouts.id"), index=True)
+    payout_id: Mapped[str | None] = mapped_column(sa.ForeignKey("payouts.id"))
 
     __table_args__ = (
         sa.UniqueConstraint("conversion_id", "kind", "seq"),
         sa.Index("ix_accruals_payable", "affiliate_id", "currency", "payout_id"),
+        sa.Index(
+            "ix_accruals_payout_id",
+            "payout_id",
+            sqlite_where=sa.text("payout_id IS NOT NULL"),
+            postgresql_where=sa.text("payout_id IS NOT NULL"),
+        ),
     )
 
 

@@ -1,14 +1,17 @@
 """The RQ door of postback."""
 
-from core.runtime import Runtime, installed
+from functools import partial
+
+from core.draining import drain
+from core.runtime import installed
 from postback import matching, retention, seals
 
 
-def match_clicks() -> None:
+def match_clicks(helper: int = 0) -> None:
     """Match every unmatched conversion whose click has arrived, a batch at a time, until none waits."""
     runtime = installed()
-    while _match_batch(runtime):
-        pass
+    run_batch = partial(matching.run_batch, runtime)
+    drain(runtime, run_batch, stage=matching.STAGE, limit=matching.BATCH_ROWS_MAX, helper=helper)
 
 
 def seal_receipts() -> None:
@@ -29,8 +32,3 @@ def tidy_receipts() -> None:
     while purged:
         with runtime.transaction() as session:
             purged = retention.purge(runtime, session) > 0
-
-
-def _match_batch(runtime: Runtime) -> int:
-    with runtime.transaction() as session:
-        return matching.run_batch(runtime, session)

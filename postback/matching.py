@@ -23,7 +23,7 @@ _ACTOR = system(STAGE)
 _OUTSIDE = HoldReason.OUTSIDE_WINDOW.value
 
 
-def run_batch(runtime: Runtime, session: Session, *, limit: int = BATCH_ROWS_MAX) -> int:
+def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     """Match at most `limit` conversions whose click is here by now; return how many there were."""
     # Another worker's rows are skipped; clicks and campaigns are only read, and nobody waits for them.
     waiting = (
@@ -55,7 +55,7 @@ def run_batch(runtime: Runtime, session: Session, *, limit: int = BATCH_ROWS_MAX
     return len(found)
 
 
-def _is_outside(conversion: sa.Row[Any]) -> bool:
+def _is_outside(conversion: Any) -> bool:
     return attribution.is_outside_window(
         occurred_at=conversion.occurred_at,
         clicked_at=conversion.clicked_at,

@@ -58,7 +58,7 @@ class Conversion(Base):
     content_sha256: Mapped[str] = mapped_column(sa.String(64))
     receipt_id: Mapped[str] = mapped_column(Id)  # the receipt that recorded it
     transaction_id: Mapped[str] = mapped_column(sa.String(255))
-    claimed_click_id: Mapped[str] = mapped_column(ClaimedId, index=True)
+    claimed_click_id: Mapped[str] = mapped_column(ClaimedId)
     click_id: Mapped[str | None] = mapped_column(sa.ForeignKey("clicks.id"), index=True)
     campaign_id: Mapped[str | None] = mapped_column(sa.ForeignKey("campaigns.id"))
     affiliate_id: Mapped[str | None] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
@@ -83,6 +83,13 @@ class Conversion(Base):
     __table_args__ = (
         sa.UniqueConstraint("source_id", "dedupe_key"),
         sa.Index("ix_conversions_state", "state", "id"),
+        # Who waits for which click: of no use any more once a conversion has its own.
+        sa.Index(
+            "ix_conversions_claimed_click_id",
+            "claimed_click_id",
+            sqlite_where=sa.text("state = 'unmatched'"),
+            postgresql_where=sa.text("state = 'unmatched'"),
+        ),
         sa.Index("ix_conversions_transaction", "source_id", "transaction_id"),
         sa.Index(
             "ix_conversions_accrual_due",

@@ -109,6 +109,8 @@ def _value(column: sa.Column[Any]) -> object:
     for key in column.foreign_keys:
         return _value(key.column)
     kind = getattr(column.type, "impl_instance", column.type).python_type  # behind a decorator its plain type
+    if kind is str and column.name.endswith("_id"):
+        return "id"  # a reference without a foreign key names the one row all the same
     if kind is str:
         # Not active: a policy and a ruleset of version 0 are the active ones already.
         return "draft" if column.name == "state" else column.name[: getattr(column.type, "length", None) or 40]

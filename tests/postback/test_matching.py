@@ -59,7 +59,7 @@ def test_a_batch_takes_its_limit_and_the_stage_goes_on_until_none_waits(
     trade.click("SOON")
 
     with runtime.transaction() as session:
-        assert matching.run_batch(runtime, session, limit=2) == 2
+        assert matching.run_batch(runtime, session, 2) == 2
     assert sorted(c.state for c in stored.conversions()) == ["recorded"] * 2 + ["unmatched"] * 3
     jobs.match_clicks()
 
