@@ -126,8 +126,16 @@ def first_state(meaning: Meaning, *, is_matched: bool, is_test: bool) -> State:
             return State.RECORDED if is_matched else State.UNMATCHED
 
 
-def hold_reason(meaning: Meaning, *, is_late: bool, is_outside_window: bool) -> HoldReason | None:
-    """Return what holds a conversion from its first moment on, None when nothing does."""
+def hold_reason(
+    meaning: Meaning, *, is_late: bool, is_outside_window: bool, is_taken_back: bool = False
+) -> HoldReason | None:
+    """Return what holds a conversion from its first moment on, None when nothing does.
+
+    `is_taken_back`: its transaction has a refund already, under an event of its own.
+    """
+    if is_taken_back:
+        # Before all else: the network's own word lifts a pending hold, and must not lift this one.
+        return HoldReason.CONFLICT
     if is_late:
         return HoldReason.LATE
     if is_outside_window:

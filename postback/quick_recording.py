@@ -13,7 +13,7 @@ from core.bulk import Guard, Part
 from core.database import table_of
 from core.runtime import Runtime
 from partners.models import Source
-from postback import receipts, recording
+from postback import receipts, recording, repeating
 from postback.beliefs import INTAKE, Belief, Recorded
 from postback.event_rules import EventKind, State
 from postback.models import Conversion, ConversionEvent, Receipt
@@ -23,6 +23,12 @@ _CLICKS = """
 SELECT clicks.id, clicks.click_id, clicks.campaign_id, clicks.affiliate_id, clicks.clicked_at,
        campaigns.attribution_window_days
 FROM clicks JOIN campaigns ON campaigns.id = clicks.campaign_id WHERE clicks.click_id = ANY(%(ids)s)
+"""
+_TAKEN_BACK = """
+SELECT DISTINCT source_id, transaction_id FROM conversions
+JOIN unnest(%(sources)s::text[], %(transactions)s::text[]) AS told(source, transaction)
+ON source_id = told.source AND transaction_id = told.transaction
+WHERE state = 'reversed'
 """
 
 
@@ -88,6 +94,9 @@ async def record(
     ring: Callable[[str], None],
 ) -> dict[int, Recorded]:
     """Record those `beliefs` whose key is new and whose source stands at its revision; return them by identity."""
+    beliefs = await _not_taken_back(statements, beliefs)
+    if not beliefs:
+        return {}
     rows = await statements.rows(_CLICKS, {"ids": sorted({belief.claim.click_id for belief in beliefs})})
     clicks = {row[1]: Click(*row) for row in rows}
     made = made_of(runtime, beliefs, clicks)
@@ -121,6 +130,17 @@ def told(done: Sequence[tuple[Belief, New]], ring: Callable[[str], None]) -> dic
 def receipt(belief: Belief, new: New) -> dict[str, Any]:
     """Return the receipt of a belief that made a conversion, as a row."""
     return recording.receipt_of(belief, new.row["receipt_id"], _recorded(new))
+
+
+async def _not_taken_back(statements: Statements, beliefs: Sequence[Belief]) -> Sequence[Belief]:
+    """Return `beliefs` without those whose refund came first: what is held for it, `recording` says."""
+    pairs = repeating.may_be_taken_back(beliefs)
+    if not pairs:
+        return beliefs
+    sources, transactions = zip(*pairs, strict=True)
+    rows = await statements.rows(_TAKEN_BACK, {"sources": list(sources), "transactions": list(transactions)})
+    taken_back = {(row[0], row[1]) for row in rows}
+    return [belief for belief in beliefs if repeating.transaction_of(belief) not in taken_back]
 
 
 def _recorded(new: New) -> Recorded:

@@ -42,8 +42,11 @@ def record(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> lis
     The unique key (source_id, dedupe_key) decides which is the first, whoever else records at the same moment.
     """
     wanted = [belief for belief in beliefs if may_be_first(belief)]
-    originals = repeating.originals(session, [belief for belief in wanted if belief.claim.is_reversal])
-    new = _insert(runtime, session, [belief for belief in wanted if id(belief) not in originals])
+    # What looks for its original by transaction comes after what may be that original, wherever both stand in here.
+    seeking = [belief for belief in wanted if repeating.seeks_original(belief)]
+    new = _insert(runtime, session, [belief for belief in wanted if not repeating.seeks_original(belief)])
+    originals = repeating.originals(session, seeking)
+    new |= _insert(runtime, session, [belief for belief in seeking if id(belief) not in originals])
     repeated = [belief for belief in beliefs if id(belief) not in new]
     existing = repeating.existing(session, repeated)
     recorded = []
@@ -79,8 +82,19 @@ def _repeated(session: Session, conversion: Conversion | None, belief: Belief, r
 
 def _insert(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> dict[int, New]:
     """Insert a conversion and its first event for every belief whose key is new; return those by identity."""
+    if not beliefs:
+        return {}
+    taken_back = repeating.taken_back(session, beliefs)
     known = known_clicks(session, {belief.claim.click_id for belief in beliefs} - {""})
-    made = {id(belief): conversion_of(runtime, belief, known.get(belief.claim.click_id)) for belief in beliefs}
+    made = {
+        id(belief): conversion_of(
+            runtime,
+            belief,
+            known.get(belief.claim.click_id),
+            is_taken_back=repeating.transaction_of(belief) in taken_back,
+        )
+        for belief in beliefs
+    }
     # In the order of the key: two transactions that record the same conversions then wait in line, not in a circle.
     ordered = sorted(beliefs, key=lambda belief: belief.key)
     taken = insert_new(
@@ -107,14 +121,19 @@ def first_event(new: New) -> dict[str, Any]:
     return events.row(new.row["id"], 1, event)
 
 
-def conversion_of(runtime: Runtime, belief: Belief, click: Any) -> New:
-    """Return the conversion that a belief makes, with its click where that is here."""
+def conversion_of(runtime: Runtime, belief: Belief, click: Any, *, is_taken_back: bool = False) -> New:
+    """Return the conversion that a belief makes, with its click where that is here.
+
+    `is_taken_back`: its transaction has a refund already.
+    """
     claim = belief.claim
     is_outside = click is not None and attribution.is_outside_window(
         occurred_at=claim.occurred_at, clicked_at=click.clicked_at, window_days=click.attribution_window_days
     )
     state = event_rules.first_state(claim.meaning, is_matched=click is not None, is_test=belief.is_test)
-    hold = event_rules.hold_reason(claim.meaning, is_late=belief.is_late, is_outside_window=is_outside)
+    hold = event_rules.hold_reason(
+        claim.meaning, is_late=belief.is_late, is_outside_window=is_outside, is_taken_back=is_taken_back
+    )
     row = {
         "id": runtime.new_id("cnv"),
         "source_id": belief.attempt.source_id,

@@ -16,6 +16,8 @@ from postback.event_rules import EventKind, HoldReason, MoneyChange, Repeat, Sta
 from postback.events import Event
 from postback.models import Conversion, ConversionEvent
 
+Pair = tuple[str, str]
+
 
 def existing(session: Session, beliefs: Sequence[Belief]) -> dict[tuple[str, str], Conversion]:
     """Return the conversions that are there under the keys of `beliefs`."""
@@ -26,14 +28,19 @@ def existing(session: Session, beliefs: Sequence[Belief]) -> dict[tuple[str, str
     return {(found.source_id, found.dedupe_key): found for found in session.scalars(statement)}
 
 
-def originals(session: Session, reversals: Sequence[Belief]) -> dict[int, Conversion]:
-    """Return the conversions that `reversals` take back, by the belief's identity.
+def seeks_original(belief: Belief) -> bool:
+    """Say whether a belief takes something back that its own key does not name."""
+    return belief.claim.is_reversal and belief.dedupe_by is DedupeBy.TRANSACTION_EVENT
+
+
+def originals(session: Session, seeking: Sequence[Belief]) -> dict[int, Conversion]:
+    """Return the conversions that those who seek one take back, by the belief's identity.
 
     Under a key of transaction and event a refund's event is its own: the original is then the transaction's one
-    conversion, or of several the one with the same event. One whose original is not here is missing.
+    conversion, or of several the one with the same event, or else the one that is not taken back already. One whose
+    original is not here is missing.
     """
-    by_event = [belief for belief in reversals if belief.dedupe_by is DedupeBy.TRANSACTION_EVENT]
-    pairs = sorted({(belief.attempt.source_id, belief.claim.transaction_id) for belief in by_event})
+    pairs = sorted({transaction_of(belief) for belief in seeking})
     if not pairs:
         return {}
     statement = sa.select(Conversion).where(sa.tuple_(Conversion.source_id, Conversion.transaction_id).in_(pairs))
@@ -41,12 +48,40 @@ def originals(session: Session, reversals: Sequence[Belief]) -> dict[int, Conver
     for conversion in session.scalars(statement.order_by(Conversion.id)):
         found[conversion.source_id, conversion.transaction_id].append(conversion)
     chosen = {}
-    for belief in by_event:
-        candidates = found[belief.attempt.source_id, belief.claim.transaction_id]
+    for belief in seeking:
+        candidates = found[transaction_of(belief)]
         fitting = [each for each in candidates if each.event == belief.claim.event] or candidates
+        if len(fitting) > 1:
+            fitting = [each for each in fitting if event_rules.may_hold(State(each.state))]
         if len(fitting) == 1:
             chosen[id(belief)] = fitting[0]
     return chosen
+
+
+def may_be_taken_back(beliefs: Sequence[Belief]) -> list[Pair]:
+    """Return the transactions whose refund may have come first, under an event of its own.
+
+    Such a refund is a conversion by itself: the sale that follows must not be paid without a person. Where the key is
+    the transaction alone, the two meet in one row.
+    """
+    by_event = [belief for belief in beliefs if belief.dedupe_by is DedupeBy.TRANSACTION_EVENT]
+    return sorted({transaction_of(belief) for belief in by_event if not belief.claim.is_reversal})
+
+
+def taken_back(session: Session, beliefs: Sequence[Belief]) -> set[Pair]:
+    """Return those transactions of `may_be_taken_back` that have a reversed conversion."""
+    pairs = may_be_taken_back(beliefs)
+    if not pairs:
+        return set()
+    statement = sa.select(Conversion.source_id, Conversion.transaction_id).where(
+        sa.tuple_(Conversion.source_id, Conversion.transaction_id).in_(pairs), Conversion.state == State.REVERSED.value
+    )
+    return {(source_id, transaction_id) for source_id, transaction_id in session.execute(statement)}
+
+
+def transaction_of(belief: Belief) -> Pair:
+    """Return what tells a transaction from all others: its source and its id there."""
+    return belief.attempt.source_id, belief.claim.transaction_id
 
 
 def repeat(session: Session, conversion: Conversion, belief: Belief, receipt_id: str) -> Status:

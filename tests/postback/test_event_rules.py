@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postback import attribution, event_rules
-from postback.content import Meaning
-from postback.event_rules import Act, Change, HoldReason, NotAllowed, State
+from postback.content import Duplicates, Meaning
+from postback.event_rules import Act, Change, EventKind, HoldReason, MoneyChange, NotAllowed, Repeat, Standing, State
 
 CLICKED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -66,3 +66,64 @@ def test_the_attribution_window_has_its_ends_in(after_click: timedelta, *, is_ou
         attribution.is_outside_window(occurred_at=CLICKED + after_click, clicked_at=CLICKED, window_days=30)
         is is_outside
     )
+
+
+FINAL = {State.REJECTED, State.REVERSED, State.TEST}
+STANDINGS = st.builds(
+    Standing, st.sampled_from(State), is_pending=st.booleans(), is_same_money=st.booleans(), is_part=st.booleans()
+)
+
+
+@given(standing=STANDINGS, meaning=st.sampled_from(Meaning), policy=st.sampled_from(Duplicates))
+def test_every_repeat_is_answered_and_none_leaves_a_final_state_for_one_that_is_paid(
+    standing: Standing, meaning: Meaning, policy: Duplicates
+) -> None:
+    change = event_rules.on_repeat(standing, meaning, policy)
+
+    if change is None:
+        return
+    if standing.state in FINAL:
+        assert change.state is standing.state
+        assert change.money is MoneyChange.KEEP
+    if meaning in {Meaning.PENDING, Meaning.UNKNOWN, Meaning.IGNORED}:
+        pytest.fail("a word that decides nothing changed something")
+    if change.state is State.ACCRUED:
+        assert standing.state is State.ACCRUED
+
+
+@pytest.mark.parametrize("policy", Duplicates)
+@pytest.mark.parametrize(
+    ("state", "meaning", "expected"),
+    [
+        (State.RECORDED, Meaning.REFUNDED, Repeat(EventKind.REFUNDED, State.REVERSED)),
+        (State.ACCRUED, Meaning.CHARGED_BACK, Repeat(EventKind.CHARGED_BACK, State.REVERSED)),
+        (State.REVERSED, Meaning.CHARGED_BACK, Repeat(EventKind.CHARGED_BACK, State.REVERSED)),
+        (State.REVERSED, Meaning.APPROVED, None),
+        (State.REJECTED, Meaning.REFUNDED, None),
+        (State.TEST, Meaning.REFUNDED, None),
+    ],
+)
+def test_what_is_taken_back_depends_on_no_policy(
+    state: State, meaning: Meaning, expected: Repeat | None, policy: Duplicates
+) -> None:
+    standing = Standing(state, is_pending=False, is_same_money=True, is_part=False)
+
+    assert event_rules.on_repeat(standing, meaning, policy) == expected
+
+
+@pytest.mark.parametrize("policy", Duplicates)
+def test_a_rejection_is_the_networks_to_say_where_status_may_change_or_is_awaited(policy: Duplicates) -> None:
+    def rejected(state: State, *, is_pending: bool) -> Repeat | None:
+        standing = Standing(state, is_pending=is_pending, is_same_money=True, is_part=False)
+        return event_rules.on_repeat(standing, Meaning.REJECTED, policy)
+
+    may = policy in {Duplicates.UPDATE, Duplicates.UPDATE_STATUS}
+    assert rejected(State.RECORDED, is_pending=True) == Repeat(EventKind.REJECTED, State.REJECTED)
+    assert rejected(State.RECORDED, is_pending=False) == (Repeat(EventKind.REJECTED, State.REJECTED) if may else None)
+    assert rejected(State.ACCRUED, is_pending=False) == (Repeat(EventKind.REJECTED, State.REVERSED) if may else None)
+
+
+def test_a_sale_whose_refund_came_first_is_held_for_a_person_before_all_else() -> None:
+    held = event_rules.hold_reason
+    taken = held(Meaning.PENDING, is_late=True, is_outside_window=True, is_taken_back=True)
+    assert taken is HoldReason.CONFLICT

@@ -21,6 +21,7 @@ from partners.models import Affiliate, Campaign, Source
 from payouts.models import Accrual, Payout
 from payouts.states import PayoutState
 from postback import queries
+from postback.event_rules import State
 from postback.models import Conversion, Receipt
 from postback.queries import ConversionQuery
 from postback.routes import MAY_SEE_RAW
@@ -33,7 +34,7 @@ blueprint = flask.Blueprint("conversion_pages", __name__)
 PLACE = "/conversions"
 READERS = actors(*EVERYONE)
 FILTERS = ("state", "held", "source_id", "period", "transaction_id")
-STATES = ("unmatched", "recorded", "accrued", "rejected")
+STATES = tuple(state.value for state in State)
 ROWS_MAX = 100
 
 # What a step of custody is on its line: a person decided, or the bank says so; all else a machine did.

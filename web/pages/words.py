@@ -33,6 +33,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "accrued": ("hollow", "Owed"),
     "paid": ("ok", "Paid"),
     "unmatched": ("warn", "No click yet"),
+    "reversed": ("bad", "Taken back"),
+    "test": ("hollow", "Test"),
     "closed": ("ok", "Closed"),
     "finished": ("ok", "Finished"),
     "running": ("act", "Running"),
