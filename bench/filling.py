@@ -29,7 +29,10 @@ class _Connection(Protocol):
 
 @dataclass(frozen=True)
 class Stored:
-    """How many rows of each kind, `days` of history, and in which state the conversions are."""
+    """How many rows of each kind, `days` of history, and in which state the conversions are.
+
+    Those that are `unmatched` claim a click that is here and do not have it yet.
+    """
 
     rows: int
     days: int = 90
@@ -125,6 +128,7 @@ def _statements(
     click, conversion, receipt = (
         f"'{_ERA}' || {count} || substr(md5('{kind}' || CAST(n AS text)), 1, 12)" for kind in ("clk", "cnv", "rcp")
     )
+    matched = f"'clk_' || {click}, campaign_id, affiliate_id" if stored.state != "unmatched" else "NULL, NULL, NULL"
     transaction = f"'TXN-' || substr(md5('txn' || CAST(n AS text)), 1, 16) || '-' || {count}"
     query = (
         f"'click_id=' || {click} || '&transaction_id=' || {transaction} || '&payout=12.34&currency=EUR&event=sale"
@@ -138,7 +142,7 @@ def _statements(
             recorded_at, subs, assurance, state)
         SELECT 'cnv_' || {conversion}, '{scene.source_id}', {transaction},
             md5('c' || CAST(n AS text)) || md5('d' || CAST(n AS text)), 'rcp_' || {receipt}, {transaction}, {click},
-            'clk_' || {click}, campaign_id, affiliate_id, 'sale', 1234, 'EUR', {moment}, {moment},
+            {matched}, 'sale', 100 + n * 7919 % 9900, 'EUR', {moment}, {moment},
             '{{"sub1": "spring-2026"}}', 'A', '{stored.state}'
         FROM {source}"""
     yield f"""INSERT INTO conversion_events (conversion_id, seq, kind, at, actor_kind, actor_id, receipt_id, details)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
+import orjson
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -98,7 +99,7 @@ def _plain_texts(values: list[Any]) -> list[str]:
 
 def _json_texts(values: list[Any]) -> list[str]:
     # Once for each object: rows share their terms.
-    return list(map(_remembering(json.dumps), values))
+    return [text or "" for text in map(_remembering(lambda value: orjson.dumps(value).decode()), values)]
 
 
 def _text(value: Any) -> str:

@@ -59,7 +59,7 @@ class Conversion(Base):
     receipt_id: Mapped[str] = mapped_column(Id)  # the receipt that recorded it
     transaction_id: Mapped[str] = mapped_column(sa.String(255))
     claimed_click_id: Mapped[str] = mapped_column(ClaimedId)
-    click_id: Mapped[str | None] = mapped_column(sa.ForeignKey("clicks.id"), index=True)
+    click_id: Mapped[str | None] = mapped_column(sa.ForeignKey("clicks.id"))
     campaign_id: Mapped[str | None] = mapped_column(sa.ForeignKey("campaigns.id"))
     affiliate_id: Mapped[str | None] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
     event: Mapped[str] = mapped_column(sa.String(40))

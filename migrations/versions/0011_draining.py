@@ -22,6 +22,8 @@ _NARROWED = {
     "ix_accruals_payout_id": ("accruals", ["payout_id"], "payout_id IS NOT NULL"),
     "ix_journal_lines_affiliate_id": ("journal_lines", ["affiliate_id"], "affiliate_id IS NOT NULL"),
 }
+# Nothing is looked up by it, and no click is ever deleted: every change of a conversion wrote it anew.
+_UNUSED = ("ix_conversions_click_id", "conversions", ["click_id"])
 # FOR SHARE: waits for a close that is under way, and makes a close wait for these entries. Once a statement, on the
 # rows it brought: a row at a time cost as much as inserting them.
 _LOCK_BY_STATEMENT = (
@@ -65,12 +67,14 @@ def upgrade() -> None:
     for name, (table, columns, where) in _NARROWED.items():
         op.drop_index(name, table_name=table)
         op.create_index(name, table, columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    op.drop_index(_UNUSED[0], table_name=_UNUSED[1])
     _execute(_LOCK_BY_STATEMENT)
 
 
 def downgrade() -> None:
     """Bring it back."""
     _execute(_LOCK_BY_ROW)
+    op.create_index(*_UNUSED)
     for name, (table, columns, _) in _NARROWED.items():
         op.drop_index(name, table_name=table)
         op.create_index(name, table, columns)

@@ -83,3 +83,30 @@ def test_the_choice_is_the_first_fitting_rule_and_always_one(bounds: list[tuple[
     expected = next((f"r{at}" for at, (lower, upper) in enumerate(bounds) if lower <= amount <= upper), None)
 
     assert chooser(rules)({"amount_minor": amount}).rule_id == expected
+
+
+FACTS = st.fixed_dictionaries(
+    {"amount_minor": st.integers(0, 3), "sub1": st.none() | st.sampled_from("ab")},
+    optional={"currency": st.sampled_from(["EUR", "USD"])},
+)
+CONDITIONS = st.recursive(
+    st.just({})
+    | st.builds(lambda value: {"amount_minor": {"gte": value}}, st.integers(0, 3))
+    | st.builds(lambda value: {"sub1": {"eq": value}}, st.sampled_from("ab"))
+    | st.just({"sub1": {"is_null": True}, "currency": {"ne": "EUR"}}),
+    lambda inner: (
+        st.builds(lambda parts: {"any": parts}, st.lists(inner, min_size=1, max_size=3))
+        | st.builds(lambda part: {"not": part}, inner)
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.lists(CONDITIONS, max_size=4), st.lists(FACTS, max_size=20))
+def test_what_was_decided_before_is_what_would_be_decided_anew(
+    conditions: list[dict[str, Any]], many: list[dict[str, Any]]
+) -> None:
+    rules = [rule(f"r{number}", when) for number, when in enumerate(conditions)]
+    choose = chooser(rules)
+
+    assert [choose(facts) for facts in many] == [chooser(rules)(facts) for facts in many]

@@ -89,6 +89,25 @@ def test_the_list_is_filtered_by_its_url_and_shows_hostile_text_as_text(
     assert '<span>12<span class="f">.50</span></span><span class="c">EUR</span>' in every
 
 
+def test_the_list_is_filtered_by_every_state_a_conversion_can_stand_at(
+    app: flask.Flask, staff: Staff, runtime: Runtime, conversion_ids: list[str]
+) -> None:
+    taken_back, tested, _ = conversion_ids
+    with runtime.transaction() as session:
+        session.get_one(Conversion, taken_back).state = "reversed"
+        session.get_one(Conversion, tested).state = "test"
+    client = signed_in(app, staff, "finance")
+
+    every = get(client, "/conversions").text
+    pages = {state: get(client, f"/conversions?state={state}").text for state in ("reversed", "test")}
+
+    for state in ("unmatched", "recorded", "accrued", "rejected", "reversed", "test"):
+        assert f'<option value="{state}"' in every
+    assert [f"/conversions/{each}" in pages["reversed"] for each in conversion_ids] == [True, False, False]
+    assert [f"/conversions/{each}" in pages["test"] for each in conversion_ids] == [False, True, False]
+    assert "Taken back" in words_of(pages["reversed"])
+
+
 def test_a_filter_that_cannot_be_is_told_on_the_page(app: flask.Flask, staff: Staff, conversion_ids: list[str]) -> None:
     client = signed_in(app, staff, "finance")
 

@@ -1,0 +1,53 @@
+"""The way of most postbacks on PostgreSQL leaves to the other what asks for more."""
+
+import asyncio
+
+import pytest
+
+from core.async_postgresql import Statements
+from core.runtime import Runtime
+from postback import content, quick_recording, recording
+from postback.beliefs import Belief
+from postback.content import Claim, DedupeBy, Reading
+from postback.receipts import Attempt
+from tests.conftest import START
+from tests.postback.conftest import Network, Stored
+
+BY_EVENT = Reading(dedupe_by=DedupeBy.TRANSACTION_EVENT, reversal={"kind": "status"})
+
+
+def belief(source_id: str, transaction_id: str, event: str, status: str = "approved") -> Belief:
+    values = {
+        "click_id": "CLICK-1", "transaction_id": transaction_id, "payout": "1.00", "currency": "EUR", "event": event,
+        "status": status,
+    }  # fmt: skip
+    claim = content.read(values, BY_EVENT, sent_at=START)
+    assert isinstance(claim, Claim)
+    return Belief(
+        Attempt(source_id, "GET", "192.0.2.1", b"raw", START, started=0.0), "sec_1", "A", ["payout"], claim,
+        f"{transaction_id}|{event}", dedupe_by=DedupeBy.TRANSACTION_EVENT,
+    )  # fmt: skip
+
+
+def test_a_sale_whose_refund_came_first_is_left_to_be_held_and_others_are_written(
+    network: Network, stored: Stored, runtime: Runtime
+) -> None:
+    if runtime.engine.dialect.name != "postgresql":
+        pytest.skip("on SQLite every postback goes the other way")
+    with runtime.transaction() as session:
+        recording.record(runtime, session, [belief(network.source_id, "T1", "refund", "refunded")])
+    first, second = belief(network.source_id, "T1", "sale"), belief(network.source_id, "T2", "sale")
+
+    async def quick() -> list[bool]:
+        statements = Statements(runtime.engine)
+        done = await quick_recording.record(
+            runtime, statements, [first, second], {network.source_id: 1}, lambda _stage: None
+        )
+        none = await quick_recording.record(runtime, statements, [first], {network.source_id: 1}, lambda _stage: None)
+        await statements.close()
+        return [id(first) in done, id(second) in done, bool(none)]
+
+    assert asyncio.run(quick()) == [False, True, False]
+    assert [(each.transaction_id, each.state) for each in stored.conversions()] == [
+        ("T1", "reversed"), ("T2", "unmatched"),
+    ]  # fmt: skip
