@@ -205,7 +205,8 @@ def insert_new(
 @lru_cache(maxsize=256)
 def _names(model: type[Base]) -> tuple[Mapping[str, str], Callable[..., Any]]:
     """Return the columns that are called otherwise than their attributes, and the shape of a primary key."""
-    columns = {name: found.columns[0].name for name, found in sa.inspect(model).column_attrs.items()}
+    # A reserved word's name is a class of SQLAlchemy's own, which orjson takes for no key.
+    columns = {name: str(found.columns[0].name) for name, found in sa.inspect(model).column_attrs.items()}
     primary = namedtuple("Primary", [column.name for column in table_of(model).primary_key])  # type: ignore[misc]  # noqa: PYI024
     # Rows speak of attributes; a column whose name is a word of Python's is called otherwise there.
     return {name: column for name, column in columns.items() if name != column}, primary

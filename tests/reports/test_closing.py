@@ -164,13 +164,15 @@ def test_what_is_not_accrued_not_approved_and_not_in_clearing_is_red(runtime: Ru
         source, affiliate = build.source(), build.affiliate()
         build.conversion(source, "T1", 100, state="recorded")
         build.conversion(source, "T2", 100, state="recorded", hold_reason="late")
+        # Taken back after its accrual, which is not accrued yet.
+        build.conversion(source, "T3", 100, state="reversed", is_accrual_due=True)
         build.payout(affiliate, 100, state="pending")
         item = build.sent(build.payout(affiliate, 700), "E2E-1")
         item.state = "cancelled"
 
     with runtime.reading() as session:
         missing = {check.id: check.missing for check in checks.of_month(session, "2026-10")}
-    assert missing["accrued"] == ["1 conversions wait to be accrued"]
+    assert missing["accrued"] == ["2 conversions wait to be accrued"]
     assert missing["clearing"] == ["clearing holds 7.00 EUR, payments on their way make 0.00 EUR"]
     assert missing["approvals"][0].endswith("waits for approval")
     assert missing["journal"] == []
