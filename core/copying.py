@@ -1,11 +1,10 @@
 """Thousands of rows at once: COPY on PostgreSQL, one prepared statement run for each row on SQLite."""
 
 import json
-import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any
 
@@ -19,10 +18,8 @@ from sqlalchemy.orm import Session
 from core import bulk
 from core.bulk import Rows
 
-_Bind = Callable[[Any], Any]
 _NULL = r"\N"
 _ESCAPES = str.maketrans({"\\": r"\\", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"})
-_NEEDS_ESCAPE = re.compile(r"[\\\b\f\n\r\t\v]")
 
 
 def insert(session: Session, table: sa.Table, rows: Rows) -> None:
@@ -84,22 +81,34 @@ def _copy(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
 
 def _texts(values: list[Any], *, is_json: bool) -> list[str]:
     """Return one column as COPY's text format has it (https://www.postgresql.org/docs/current/sql-copy.html)."""
+    kinds = set(map(type, values))
+    if is_json:
+        texts = _of_each(lambda value: "" if value is None else orjson.dumps(value).decode(), values, is_json=True)
+    elif kinds == {str}:
+        texts = values
+    elif kinds <= {int, Decimal}:
+        return list(map(str, values))
+    else:
+        texts = _of_each(_text, values)
     # Column by column, since nearly none needs an escape: one look at all of it tells.
-    texts = _json_texts(values) if is_json else _plain_texts(values)
-    if _NEEDS_ESCAPE.search("".join(texts)):
+    whole = "".join(texts)
+    if "\\" in whole or not whole.isprintable():
         texts = [text.translate(_ESCAPES) for text in texts]
-    if None in values:
+    if type(None) in kinds:
         return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
     return texts
 
 
-def _plain_texts(values: list[Any]) -> list[str]:
-    return [value if value.__class__ is str else _text(value) for value in values]
+def _of_each(turned: Callable[[Any], Any], values: list[Any], *, is_json: bool = False) -> list[Any]:
+    """Return what `turned` makes of each of a column's values, reckoned once for those that are alike.
 
-
-def _json_texts(values: list[Any]) -> list[str]:
-    # Once for each object: rows share their terms.
-    return [text or "" for text in map(_remembering(lambda value: orjson.dumps(value).decode()), values)]
+    Rows share most moments, days and terms. JSON is alike when it is the same object: 1 equals true, and is no hash.
+    """
+    if is_json:
+        made = {place: turned(value) for place, value in {id(value): value for value in values}.items()}
+        return [made[id(value)] for value in values]
+    made = {value: turned(value) for value in set(values)}
+    return [made[value] for value in values]
 
 
 def _text(value: Any) -> str:
@@ -129,24 +138,13 @@ def _bound(table: sa.Table, rows: Rows, dialect: Dialect) -> list[tuple[Any, ...
     for name in columns:
         bind = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
         if bind is not None:
-            taken[name] = list(map(_remembering(bind), taken[name]))
+            is_json = isinstance(_plain_type(table.c[name]), sa.JSON)
+            taken[name] = _of_each(partial(_bind, bind), taken[name], is_json=is_json)
     return list(zip(*taken.values(), strict=True))
 
 
-def _remembering(bind: _Bind) -> _Bind:
-    """Return `bind` that does its work once for each object: rows share most moments, days and terms."""
-    seen: dict[int, Any] = {}
-
-    def bound(value: Any) -> Any:
-        # By identity, since rows keep every value alive meanwhile, and a mapping has no hash.
-        if value is None:
-            return None
-        key = id(value)
-        if key not in seen:
-            seen[key] = bind(value)
-        return seen[key]
-
-    return bound
+def _bind(bind: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else bind(value)
 
 
 # The names are those of our own tables and columns; no value is ever part of a statement.
