@@ -59,7 +59,7 @@ class _Known:
 
     now: datetime
     payout_means: Mapping[str, PayoutMeans]
-    usual_currency: Mapping[str, str]
+    usual_currency: Mapping[str, str | None]
     hold_days: Mapping[str, timedelta]
     terms: Mapping[str, Sequence[CampaignTerms]]
     frozen: Mapping[CampaignTerms, _Frozen]
@@ -173,9 +173,9 @@ def _known(session: Session, conversions: Sequence[_Row], now: datetime) -> _Kno
     )
 
 
-def _usual_currencies(session: Session, source_ids: set[str]) -> dict[str, str]:
+def _usual_currencies(session: Session, source_ids: set[str]) -> dict[str, str | None]:
     statement = sa.select(Source.id, Source.default_currency).where(Source.id.in_(source_ids))
-    return {source_id: currency for source_id, currency in session.execute(statement)}
+    return dict(session.execute(statement).tuples().all())
 
 
 def _version(conversion: _Row, known: _Known) -> _Frozen:

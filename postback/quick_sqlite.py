@@ -10,7 +10,7 @@ from core import bulk
 from core.async_sqlite import Statements
 from core.database import table_of
 from core.runtime import Runtime
-from postback import quick_recording, recording
+from postback import quick_recording, recording, repeating
 from postback.beliefs import Belief, Recorded
 from postback.models import Conversion, ConversionEvent, Receipt
 from postback.quick_recording import Click
@@ -21,6 +21,13 @@ SELECT clicks.id, clicks.click_id, clicks.campaign_id, clicks.affiliate_id, clic
        campaigns.attribution_window_days
 FROM clicks JOIN campaigns ON campaigns.id = clicks.campaign_id
 WHERE clicks.click_id IN (SELECT value FROM json_each(?))
+"""
+# Each pair is [source, transaction].
+_TAKEN_BACK = """
+SELECT DISTINCT conversions.source_id, conversions.transaction_id FROM json_each(?) AS told
+JOIN conversions ON conversions.source_id = json_extract(told.value, '$[0]')
+AND conversions.transaction_id = json_extract(told.value, '$[1]')
+WHERE conversions.state = 'reversed'
 """
 
 
@@ -41,6 +48,10 @@ async def record(
             for belief in beliefs
             if standing.get(belief.attempt.source_id) == revisions[belief.attempt.source_id]
         ]
+        if pairs := repeating.may_be_taken_back(good):
+            # What is held because its refund came first, `recording` says.
+            taken_back = set(cursor.execute(_TAKEN_BACK, [json.dumps(pairs)]).fetchall())
+            good = [belief for belief in good if repeating.transaction_of(belief) not in taken_back]
         found = cursor.execute(_CLICKS, [json.dumps(sorted({belief.claim.click_id for belief in good}))])
         clicks = {row[1]: Click.of_sqlite(row) for row in found}
         made = quick_recording.made_of(runtime, good, clicks)

@@ -1,13 +1,11 @@
-"""The way of most postbacks on PostgreSQL leaves to the other what asks for more."""
+"""The way of most postbacks leaves to the other what asks for more."""
 
 import asyncio
 
-import pytest
-
-from core.async_postgresql import Statements
+from core import async_postgresql, async_sqlite
 from core.runtime import Runtime
-from postback import content, quick_recording, recording
-from postback.beliefs import Belief
+from postback import content, quick_recording, quick_sqlite, recording
+from postback.beliefs import Belief, Recorded
 from postback.content import Claim, DedupeBy, Reading
 from postback.receipts import Attempt
 from tests.conftest import START
@@ -32,22 +30,25 @@ def belief(source_id: str, transaction_id: str, event: str, status: str = "appro
 def test_a_sale_whose_refund_came_first_is_left_to_be_held_and_others_are_written(
     network: Network, stored: Stored, runtime: Runtime
 ) -> None:
-    if runtime.engine.dialect.name != "postgresql":
-        pytest.skip("on SQLite every postback goes the other way")
     with runtime.transaction() as session:
         recording.record(runtime, session, [belief(network.source_id, "T1", "refund", "refunded")])
     first, second = belief(network.source_id, "T1", "sale"), belief(network.source_id, "T2", "sale")
 
-    async def quick() -> list[bool]:
-        statements = Statements(runtime.engine)
-        done = await quick_recording.record(
-            runtime, statements, [first, second], {network.source_id: 1}, lambda _stage: None
-        )
-        none = await quick_recording.record(runtime, statements, [first], {network.source_id: 1}, lambda _stage: None)
-        await statements.close()
-        return [id(first) in done, id(second) in done, bool(none)]
+    async def tried(beliefs: list[Belief]) -> dict[int, Recorded]:
+        if runtime.engine.dialect.name == "postgresql":
+            there = async_postgresql.Statements(runtime.engine)
+            done = await quick_recording.record(runtime, there, beliefs, {network.source_id: 1}, lambda _stage: None)
+            await there.close()
+            return done
+        here = async_sqlite.Statements(runtime.engine)
+        done = await quick_sqlite.record(runtime, here, beliefs, {network.source_id: 1}, lambda _stage: None)
+        here.close()
+        return done
 
-    assert asyncio.run(quick()) == [False, True, False]
+    both, alone = asyncio.run(tried([first, second])), asyncio.run(tried([first]))
+
+    assert (id(first) in both, id(second) in both, alone) == (False, True, {})
     assert [(each.transaction_id, each.state) for each in stored.conversions()] == [
         ("T1", "reversed"), ("T2", "unmatched"),
     ]  # fmt: skip
+    assert {tuple(each.covered_fields) for each in stored.receipts()} == {("payout",)}
