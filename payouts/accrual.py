@@ -175,7 +175,8 @@ def _known(session: Session, conversions: Sequence[_Row], now: datetime) -> _Kno
 
 def _usual_currencies(session: Session, source_ids: set[str]) -> dict[str, str | None]:
     statement = sa.select(Source.id, Source.default_currency).where(Source.id.in_(source_ids))
-    return dict(session.execute(statement).tuples().all())
+    found: Sequence[Any] = session.execute(statement).all()
+    return dict(found)
 
 
 def _version(conversion: _Row, known: _Known) -> _Frozen:
