@@ -127,6 +127,11 @@ def held(runtime: Runtime, source: Source, now: datetime) -> list[HeldSecret]:
     return found
 
 
+def keys(runtime: Runtime, source: Source) -> dict[str, bytes]:
+    """Return the keys of all the source's secrets by their ids, also of those that end nothing but old receipts."""
+    return {secret.id: _key(runtime, secret) for secret in source.secrets}
+
+
 def is_live(secret: SourceSecret, now: datetime) -> bool:
     """Say whether `secret` still signs at `now`; at `not_after` itself it no longer does."""
     return secret.revoked_at is None and (secret.not_after is None or secret.not_after > now)

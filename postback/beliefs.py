@@ -1,6 +1,7 @@
 """A belief: what intake hands to the writer, and what it comes to."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from core.actors import system
@@ -12,6 +13,14 @@ _Key = tuple[str, str]
 
 # Who acts when a postback does something to a conversion.
 INTAKE = system("intake")
+
+
+class Replays(NamedTuple):
+    """Says that a belief is a receipt read again: no new receipt is written for it, and nothing repeated."""
+
+    reprocessing_id: str
+    receipt_id: str
+    at: datetime
 
 
 class Belief(NamedTuple):
@@ -32,6 +41,7 @@ class Belief(NamedTuple):
     is_test: bool = False
     dedupe_by: DedupeBy = DedupeBy.TRANSACTION_ID
     duplicates: Duplicates = Duplicates.IGNORE
+    replays: Replays | None = None
 
     @property
     def key(self) -> _Key:

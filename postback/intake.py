@@ -278,8 +278,13 @@ def shut_answer(source: KnownSource) -> Answer | None:
 
 def read(source: KnownSource, request: Request, proven: Proven, now: datetime) -> Told:
     """Read what a proven request tells: a moment and a claim, or every fault."""
-    scheme = source.scheme
     key = next(secret.key for secret in source.secrets if secret.id == proven.secret_id)
+    return read_with(key, source, request, now)
+
+
+def read_with(key: bytes, source: KnownSource, request: Request, now: datetime) -> Told:
+    """Read the same under the `key` that proved it, which may sign nothing new by now; it came in at `now`."""
+    scheme = source.scheme
     told = scheme.read(request, key, source.wanted)
     parameters = told.parameters
     faults = list(parameters.faults)

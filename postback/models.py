@@ -130,6 +130,29 @@ class ReceiptSeal(Base):
     sealed_at: Mapped[datetime]
 
 
+class Reprocessing(Base):
+    """A window of receipts read again under today's mapping: a dry run, and who applied it."""
+
+    __tablename__ = "reprocessings"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    source_id: Mapped[str] = mapped_column(sa.ForeignKey("sources.id"), index=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime]  # excluded
+    revision: Mapped[int] = mapped_column(sa.Integer)  # the source's, that it was read under
+    content_sha256: Mapped[str] = mapped_column(sa.String(64))  # postback.replaying.content_sha256
+    state: Mapped[str] = mapped_column(sa.String(10))  # planned | applied
+    summary: Mapped[dict[str, Any]] = mapped_column(Json)  # counts, and payouts by currency before and after
+    examples: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    applied_at: Mapped[datetime | None]
+    applied_by: Mapped[str | None] = mapped_column(sa.String(120))
+    result: Mapped[dict[str, Any] | None] = mapped_column(Json)  # how many were recorded and adjusted
+
+    __table_args__ = (sa.CheckConstraint("applied_by IS NULL OR applied_by <> created_by", name="four_eyes"),)
+
+
 class ConversionEvent(Base):
     """One thing that happened to a conversion; append-only, numbered from 1."""
 

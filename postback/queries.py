@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from core.http.paging import narrowed
 from core.http.wire import PageQuery
+from core.money import Money
 from ledger import periods
-from postback.models import Conversion, Receipt
+from postback.models import Conversion, Receipt, Reprocessing
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,37 @@ class ConversionQuery(PageQuery):
     affiliate_id: str | None = None
     transaction_id: str | None = None
     period: str | None = None
+
+
+@dataclass(frozen=True)
+class ReprocessingQuery(PageQuery):
+    """Which reprocessings: those with all the given properties."""
+
+    source_id: str | None = None
+    state: str | None = None
+
+
+def reprocessings(query: ReprocessingQuery) -> sa.Select[Reprocessing]:
+    """Return the statement for the reprocessings `query` asks for."""
+    wanted = ((Reprocessing.source_id, query.source_id), (Reprocessing.state, query.state))
+    return narrowed(sa.select(Reprocessing), wanted)
+
+
+def shown_reprocessing(row: Reprocessing) -> dict[str, Any]:
+    """Return a reprocessing as the API shows it."""
+    payouts = [
+        {
+            "before": Money(each["before_minor"], each["currency"]),
+            "after": Money(each["after_minor"], each["currency"]),
+            "difference": Money(each["after_minor"] - each["before_minor"], each["currency"]),
+        }
+        for each in row.summary["payouts"]
+    ]
+    plain = (
+        "id", "source_id", "since", "until", "state", "examples", "created_at", "created_by", "applied_at",
+        "applied_by", "result",
+    )  # fmt: skip
+    return {name: getattr(row, name) for name in plain} | row.summary | {"payouts": payouts}
 
 
 def receipts(query: ReceiptQuery) -> sa.Select[Receipt]:

@@ -33,7 +33,7 @@ class New(NamedTuple):
 
     row: Mapping[str, Any]
     status: Status
-    meaning: Meaning
+    belief: Belief
 
 
 def record(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> list[Recorded]:
@@ -57,10 +57,11 @@ def record(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> lis
             receipt_id = first.row["receipt_id"]
             outcome = Recorded(first.status, receipt_id, first.row["id"])
         else:
-            receipt_id = receipts.new_id(belief.attempt)
+            receipt_id = _receipt_id(belief)
             conversion = originals.get(id(belief)) or existing.get(belief.key)
             outcome = _repeated(session, conversion, belief, receipt_id)
-        rows.append(receipt_of(belief, receipt_id, outcome))
+        if belief.replays is None:
+            rows.append(receipt_of(belief, receipt_id, outcome))
         recorded.append(outcome)
     receipts.write(session, rows)
     return recorded
@@ -76,6 +77,9 @@ def _repeated(session: Session, conversion: Conversion | None, belief: Belief, r
         return Recorded(Status.IGNORED, receipt_id)
     if conversion is None:
         return Recorded(Status.UNAUTHORISED)
+    if belief.replays is not None:
+        # Recorded by another postback meanwhile. The network repeats nothing here, so nothing comes of it.
+        return Recorded(Status.DUPLICATE, conversion.receipt_id, conversion.id)
     status = repeating.repeat(session, conversion, belief, receipt_id)
     return Recorded(status, conversion.receipt_id, conversion.id)
 
@@ -115,8 +119,12 @@ def _insert(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> di
 def first_event(new: New) -> dict[str, Any]:
     """Return the first event of a new conversion, as a row."""
     details = {"state": new.row["state"], "hold_reason": new.row["hold_reason"]}
-    if new.meaning is not Meaning.APPROVED:
-        details["meaning"] = new.meaning.value
+    if new.belief.claim.meaning is not Meaning.APPROVED:
+        details["meaning"] = new.belief.claim.meaning.value
+    if new.belief.replays is not None:
+        details |= {
+            "reprocessing_id": new.belief.replays.reprocessing_id, "receipt_id": new.belief.replays.receipt_id,
+        }  # fmt: skip
     event = Event(EventKind.RECORDED, INTAKE, new.row["recorded_at"], receipt_id=new.row["receipt_id"], details=details)
     return events.row(new.row["id"], 1, event)
 
@@ -139,7 +147,7 @@ def conversion_of(runtime: Runtime, belief: Belief, click: Any, *, is_taken_back
         "source_id": belief.attempt.source_id,
         "dedupe_key": belief.dedupe_key,
         "content_sha256": claim.sha256,
-        "receipt_id": receipts.new_id(belief.attempt),
+        "receipt_id": _receipt_id(belief),
         "transaction_id": claim.transaction_id,
         "claimed_click_id": claim.click_id,
         "click_id": click.id if click else None,
@@ -151,7 +159,7 @@ def conversion_of(runtime: Runtime, belief: Belief, click: Any, *, is_taken_back
         "amount_minor": claim.amount.amount_minor if claim.amount else None,
         "currency": claim.currency,
         "occurred_at": claim.occurred_at,
-        "recorded_at": belief.attempt.received_at,
+        "recorded_at": belief.replays.at if belief.replays else belief.attempt.received_at,
         "subs": dict(claim.subs),
         "assurance": belief.assurance,
         "covered_fields": belief.covered,
@@ -160,7 +168,12 @@ def conversion_of(runtime: Runtime, belief: Belief, click: Any, *, is_taken_back
         "version": 1,
     }
     status = Status.ACCEPTED if click or state is not State.UNMATCHED else Status.UNMATCHED
-    return New(row, Status.HELD_LATE if belief.is_late else status, claim.meaning)
+    return New(row, Status.HELD_LATE if belief.is_late else status, belief)
+
+
+def _receipt_id(belief: Belief) -> str:
+    """Return the id of the receipt that a belief is recorded from: its own new one, or the one that is read again."""
+    return belief.replays.receipt_id if belief.replays else receipts.new_id(belief.attempt)
 
 
 def known_clicks(session: Session, click_ids: set[str]) -> dict[str, Any]:

@@ -14,24 +14,28 @@ from core.rows import existing
 from core.runtime import installed
 from partners import sources
 from partners.models import Source
-from postback import checking, events, example, queries
+from postback import checking, events, example, queries, reprocessing
 from postback.checking import Pasted
 from postback.events import Decision
 from postback.example import Example
-from postback.models import Conversion, Receipt
+from postback.models import Conversion, Receipt, Reprocessing
 from postback.presets.catalogue import CATALOGUE
 from postback.presets.shown import shown
-from postback.queries import ConversionQuery, ReceiptQuery
+from postback.queries import ConversionQuery, ReceiptQuery, ReprocessingQuery
+from postback.replays import Window
 from postback.schemas import (
     ConversionDecisionSchema,
     ConversionQuerySchema,
     ConversionSchema,
+    NewReprocessingSchema,
     PastedSchema,
     PostbackExampleSchema,
     PresetListSchema,
     PresetSchema,
     ReceiptQuerySchema,
     ReceiptSchema,
+    ReprocessingQuerySchema,
+    ReprocessingSchema,
     RevealedReceiptSchema,
     ValidationSchema,
 )
@@ -41,6 +45,7 @@ blueprint = Blueprint(
 )
 
 MAY_SEE_RAW = frozenset({Role.ADMIN, Role.FINANCE, Role.AUDITOR})
+_SEES_REPROCESSINGS = actors(Role.ADMIN, Role.FINANCE, Role.MANAGER, Role.AUDITOR)
 
 
 @endpoint(
@@ -118,6 +123,44 @@ def get_preset(name: str) -> dict[str, Any]:
         message = f"there is no preset {name}"
         raise NotFound(message)
     return shown(preset, _a_postback_url())
+
+
+@endpoint(
+    blueprint, "POST", "/api/v1/reprocessings",
+    door=actors(Role.ADMIN), body=NewReprocessingSchema, answers=ReprocessingSchema, status=201, creates=True,
+)  # fmt: skip
+def propose_reprocessing(session: Session, body: Window) -> dict[str, Any]:
+    """Read a source's receipts again under its mapping of today, and keep what that would change."""
+    row = reprocessing.propose(installed(), session, body, actor=current_actor())
+    return queries.shown_reprocessing(row)
+
+
+@endpoint(
+    blueprint, "GET", "/api/v1/reprocessings",
+    door=_SEES_REPROCESSINGS, query=ReprocessingQuerySchema, answers=listing(ReprocessingSchema),
+)  # fmt: skip
+def list_reprocessings(session: Session, query: ReprocessingQuery) -> Page[dict[str, Any]]:
+    """List reprocessings, newest first."""
+    found = page(session, queries.reprocessings(query), Reprocessing.id, limit=query.limit, after=query.after)
+    return Page([queries.shown_reprocessing(row) for row in found.items], found.next)
+
+
+@endpoint(
+    blueprint, "GET", "/api/v1/reprocessings/<reprocessing_id>", door=_SEES_REPROCESSINGS, answers=ReprocessingSchema
+)  # fmt: skip
+def show_reprocessing(session: Session, reprocessing_id: str) -> dict[str, Any]:
+    """Show what one dry run found, and what applying it did."""
+    return queries.shown_reprocessing(existing(session, Reprocessing, reprocessing_id))
+
+
+@endpoint(
+    blueprint, "POST", "/api/v1/reprocessings/<reprocessing_id>/apply",
+    door=actors(Role.ADMIN), answers=ReprocessingSchema, creates=True,
+)  # fmt: skip
+def apply_reprocessing(session: Session, reprocessing_id: str) -> dict[str, Any]:
+    """Do what a dry run said; takes another person than made it, and a window that has not moved on since."""
+    row = reprocessing.apply(installed(), session, reprocessing_id, actor=current_actor())
+    return queries.shown_reprocessing(row)
 
 
 @endpoint(

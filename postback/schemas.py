@@ -7,8 +7,10 @@ from postback.answers import STORED, Status
 from postback.checking import Pasted
 from postback.event_rules import Act, State
 from postback.events import Decision
-from postback.queries import ConversionQuery, ReceiptQuery
+from postback.queries import ConversionQuery, ReceiptQuery, ReprocessingQuery
 from postback.receipts import BELIEVED, REFUSED
+from postback.replaying import Finding
+from postback.replays import Window
 from postback.verification import Refusal
 
 _STORED = (*sorted(STORED), Status.UNAUTHORISED)
@@ -215,6 +217,85 @@ class ValidationSchema(ma.Schema):
     claim = ma.fields.Dict(allow_none=True)
     repeats = ma.fields.String(allow_none=True, metadata={"description": "the conversion that has its key already"})
     answer = ma.fields.Dict(metadata={"example": {"code": 200, "status": "accepted"}})
+
+
+class NewReprocessingSchema(Wire):
+    """Body of a dry run: whose receipts of which time to read again under today's mapping."""
+
+    shape = Window
+
+    source_id = Text(required=True, validate=_ID)
+    since = Moment(required=True, data_key="from")
+    until = Moment(required=True, metadata={"description": "this moment excluded"})
+
+
+class ReprocessingQuerySchema(PageQuerySchema):
+    """Query of the reprocessings."""
+
+    shape = ReprocessingQuery
+
+    source_id = ma.fields.String(load_default=None, validate=_ID)
+    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(["planned", "applied"]))
+
+
+class PayoutsSchema(ma.Schema):
+    """What the payouts of one currency come to, before and after."""
+
+    before = Amount()
+    after = Amount()
+    difference = Amount()
+
+
+class FactsSchema(ma.Schema):
+    """What of a conversion a mapping decides."""
+
+    payout = ma.fields.String(allow_none=True, metadata={"example": "12.34 EUR"})
+    amount = ma.fields.String(allow_none=True)
+    status = ma.fields.String(allow_none=True)
+    click_id = ma.fields.String()
+
+
+class ReplayedReceiptSchema(ma.Schema):
+    """One receipt that reads otherwise today, or not at all."""
+
+    receipt_id = ma.fields.String()
+    conversion_id = ma.fields.String(allow_none=True)
+    finding = ma.fields.String(validate=ma.validate.OneOf([finding.value for finding in Finding]))
+    before = ma.fields.Nested(FactsSchema, allow_none=True)
+    after = ma.fields.Nested(FactsSchema, allow_none=True)
+
+
+class AppliedSchema(ma.Schema):
+    """What applying it did."""
+
+    recorded = ma.fields.Integer()
+    adjusted = ma.fields.Integer()
+
+
+class ReprocessingSchema(ma.Schema):
+    """A window of receipts read again: what would change, and whether somebody has applied it."""
+
+    id = ma.fields.String()
+    source_id = ma.fields.String()
+    since = Moment(data_key="from")
+    until = Moment()
+    state = ma.fields.String()
+    receipts = ma.fields.Integer(metadata={"description": "how many were read again"})
+    findings = ma.fields.Dict(
+        keys=ma.fields.String(), values=ma.fields.Integer(),
+        metadata={"description": "receipts by what they come to; applying does `record` and `adjust`, nothing else"},
+    )  # fmt: skip
+    changes = ma.fields.Dict(
+        keys=ma.fields.String(), values=ma.fields.Integer(),
+        metadata={"description": "conversions by what reads otherwise; status and click_id are shown, not applied"},
+    )  # fmt: skip
+    payouts = ma.fields.List(ma.fields.Nested(PayoutsSchema))
+    examples = ma.fields.List(ma.fields.Nested(ReplayedReceiptSchema))
+    created_at = Moment()
+    created_by = ma.fields.String()
+    applied_at = Moment(allow_none=True)
+    applied_by = ma.fields.String(allow_none=True)
+    result = ma.fields.Nested(AppliedSchema, allow_none=True)
 
 
 class PostbackExampleSchema(ma.Schema):
