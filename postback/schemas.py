@@ -77,6 +77,7 @@ class ReceiptQuerySchema(PageQuerySchema):
     verdict = ma.fields.String(load_default=None, validate=ma.validate.OneOf([BELIEVED, REFUSED]))
     reason = ma.fields.String(load_default=None, validate=ma.validate.OneOf([reason.value for reason in Refusal]))
     outcome = ma.fields.String(load_default=None, validate=ma.validate.OneOf([status.value for status in _STORED]))
+    conversion_id = ma.fields.String(load_default=None, validate=_ID)
     since = Moment(load_default=None, data_key="from")
     until = Moment(load_default=None, metadata={"description": "this moment excluded"})
 

@@ -41,10 +41,29 @@ def test_receipts_are_listed_newest_first_and_filtered(network: Network, machine
     assert outcomes(source_id=network.source_id, verdict="refused", reason="bad_signature") == ["unauthorised"]
     assert outcomes(outcome="invalid") == ["invalid"]
     assert outcomes(**{"from": "2026-11-02T09:01:00Z", "until": "2026-11-02T09:02:00Z"}) == ["unauthorised"]
+    conversion_id = machine.get("/api/v1/conversions").json["items"][0]["id"]
+    assert outcomes(conversion_id=conversion_id) == ["unmatched"]
+    assert outcomes(conversion_id="cnv_none") == []
     first = machine.get("/api/v1/receipts", query_string={"limit": "2"}).json
     rest = machine.get("/api/v1/receipts", query_string={"limit": "2", "after": first["next"]}).json
     assert [len(first["items"]), len(rest["items"]), rest["next"]] == [2, 1, None]
     assert machine.get("/api/v1/receipts", query_string={"reason": "whim"}).status_code == 422
+
+
+def test_a_time_within_a_millisecond_and_one_before_all_time_bound_the_receipts_exactly(
+    network: Network, machine: Caller, clock: TestClock
+) -> None:
+    for microseconds in (100, 300):
+        clock.now = START + timedelta(microseconds=microseconds)
+        network.send(transaction_id=str(microseconds))
+
+    def keys(**query: str) -> list[str]:
+        items = machine.get("/api/v1/receipts", query_string=query).json["items"]
+        return sorted(item["dedupe_key"].partition("\x1f")[0] for item in items)
+
+    assert keys(**{"from": "2026-11-02T09:00:00.000200Z"}) == ["300"]
+    assert keys(until="2026-11-02T09:00:00.000300Z") == ["100"]
+    assert keys(**{"from": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z"}) == ["100", "300"]
 
 
 def test_the_raw_request_is_shown_to_the_people_who_may_see_it_and_to_no_machine(
