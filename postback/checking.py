@@ -14,7 +14,7 @@ from core.errors import Fault, Invalid, NotFound
 from core.runtime import Runtime
 from partners import allowlist, secrets
 from partners.models import Source
-from postback import answers, hints, intake, known, recording, verification
+from postback import answers, hints, intake, known, recording, redaction, verification
 from postback.answers import Answer, Status
 from postback.beliefs import Belief, Recorded
 from postback.intake import Told
@@ -140,10 +140,14 @@ def _before_the_proof(source: KnownSource, attempt: Attempt, pasted: Pasted, pat
     is_admitted = None if pasted.peer is None else allowlist.admits(source.allowlist, pasted.peer)
     is_method = attempt.method in source.scheme.methods
     return [
-        Check("unknown_source", is_here, "the path names this source" if is_here else f"it goes to {path_source}"),
+        Check("unknown_source", is_here, _path(path_source, is_here=is_here)),
         Check("address_not_allowed", is_admitted, _address(source, pasted.peer, is_admitted)),
         Check("wrong_method", is_method, f"{source.scheme.name} takes {' or '.join(source.scheme.methods)}"),
     ]
+
+
+def _path(path_source: str, *, is_here: bool) -> str:
+    return "the path names this source" if is_here else f"it goes to {redaction.source_id(path_source)}"
 
 
 def _proof(

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from core.errors import Fault
 from partners import allowlist
-from postback import answers, canonical, content, receipts, refusals, verification
+from postback import answers, canonical, content, receipts, redaction, refusals, verification
 from postback.answers import Answer, Status
 from postback.beliefs import Belief, Recorded
 from postback.content import Claim
@@ -133,6 +133,7 @@ def steps(memory: Memory, attempt: Attempt, headers: Headers) -> Steps:
     """
     source_id = attempt.source_id if _SOURCE_ID.fullmatch(attempt.source_id) else _NO_SOURCE_ID
     source = memory.known.get(source_id)
+    has_token = False
     for look in range(LOOKS_MAX):
         if source is None or look:
             found = yield Look(source_id)
@@ -151,10 +152,14 @@ def steps(memory: Memory, attempt: Attempt, headers: Headers) -> Steps:
                 if not is_fresh:
                     continue
             refusal = verdict if isinstance(verdict, Refusal) else Refusal.UNKNOWN_SOURCE
-            kept = receipts.redacted(seen, source.scheme.redacted if source is not None else None)
-            return counted((yield from _refused(memory, kept, refusal)))
+            return counted((yield from _refused(memory, seen, source, refusal)))
         if source.state != "active" and not is_fresh:
             continue
+        # Looked at again it is still one postback, and takes one token.
+        closed = _closed(memory, source, attempt.received_at, has_token=has_token)
+        if closed is not None:
+            return counted(closed)
+        has_token = True
         answer = yield from _proven(memory, (seen, request), source, verdict, is_fresh=is_fresh)
         if answer is not None:
             return counted(answer)
@@ -196,15 +201,12 @@ def _proven(
     """Record what a proven sender says; None when the source has moved on meanwhile, and is to be looked at again."""
     attempt, request = asked
     now = attempt.received_at
-    closed = _closed(memory, source, now)
-    if closed is not None:
-        return closed
     told = read(source, request, proven, now)
     if told.sent_at is not None and verification.is_from_future(sent_at=told.sent_at, now=now):
         reason = Refusal.FROM_THE_FUTURE
-        return (yield from _refused(memory, attempt, reason, secret_id=proven.secret_id)) if is_fresh else None
+        return (yield from _refused(memory, attempt, source, reason, proven.secret_id)) if is_fresh else None
     used = (proven.secret_id, now)
-    attempt = receipts.redacted(attempt, source.scheme.redacted)
+    attempt = receipts.redacted(attempt, redaction.of_proven(source.scheme.static, source.secrets))
     if told.claim is None:
         receipt_id = receipts.new_id(attempt)
         outcome = receipts.Believed(
@@ -249,21 +251,22 @@ def covered(source: KnownSource, told: Told) -> list[str]:
 
 
 def _refused(
-    memory: Memory, attempt: Attempt, refusal: Refusal, *, secret_id: str | None = None
+    memory: Memory, attempt: Attempt, source: KnownSource | None, refusal: Refusal, secret_id: str | None = None
 ) -> Generator[Write, _Came, Answer]:
     if refusals.is_sampled(memory.samples, attempt, refusal):
-        row = receipts.refused(receipts.new_id(attempt), attempt, refusal, secret_id)
+        kept = refusals.without_secrets(attempt, source)
+        row = receipts.refused(receipts.new_id(attempt), kept, refusal, secret_id)
         # Nothing is promised to this sender; while nothing can be written it hears 503, as everybody does.
         yield Write(attempt.source_id, None, row=row)
     return answers.refused()
 
 
-def _closed(memory: Memory, source: KnownSource, now: datetime) -> Answer | None:
+def _closed(memory: Memory, source: KnownSource, now: datetime, *, has_token: bool) -> Answer | None:
     """Return what a source's own network hears, and nobody else, when the source takes nothing just now."""
     shut = shut_answer(source)
     if shut is not None:
         return shut
-    wait_s = memory.sources.wait_s(source.id, source.rate, now=now)
+    wait_s = 0.0 if has_token else memory.sources.wait_s(source.id, source.rate, now=now)
     return Answer(Status.TOO_MANY, retry_after_s=wait_s) if wait_s else None
 
 

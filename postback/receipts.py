@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from core import bulk, ids
 from core.database import table_of
 from core.errors import Fault
+from postback import redaction
 from postback.answers import Status
 from postback.models import Receipt
-from postback.schemes.base import Redact
+from postback.redaction import Rule
 from postback.verification import Refusal
 
 SOURCE_ID_LENGTH_MAX = 40
@@ -59,12 +60,16 @@ def with_headers(attempt: Attempt, headers: Mapping[str, str]) -> Attempt:
     return attempt._replace(signature_headers=headers)
 
 
-def redacted(attempt: Attempt, cut: Redact | None) -> Attempt:
-    """Return the attempt as a receipt may keep it: `cut` takes a static secret out of its query and headers."""
-    if cut is None:
+def redacted(attempt: Attempt, rule: Rule | None) -> Attempt:
+    """Return the attempt as a receipt may keep it: without what `rule` cuts out, None for nothing."""
+    if rule is None:
         return attempt
-    query, headers = cut(attempt.query, attempt.signature_headers)
-    return attempt._replace(query=query, signature_headers=headers)
+    return attempt._replace(
+        query=redaction.query(attempt.query, rule),
+        body=redaction.body(attempt.body, rule),
+        signature_headers=redaction.headers(attempt.signature_headers, rule),
+        path_token=b"",
+    )
 
 
 class Believed(NamedTuple):

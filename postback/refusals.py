@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter
 
+from postback import receipts, redaction
+from postback.known import KnownSource
 from postback.rate import Buckets, Rate
 from postback.receipts import Attempt
 from postback.verification import Refusal
@@ -25,3 +27,11 @@ def is_sampled(samples: Buckets, attempt: Attempt, refusal: Refusal) -> bool:
         UNSAMPLED.inc()
         return False
     return True
+
+
+def without_secrets(attempt: Attempt, source: KnownSource | None) -> Attempt:
+    """Return a refused attempt as its receipt may keep it; `source` is None where there is none of its id."""
+    if source is None:
+        kept = receipts.redacted(attempt, redaction.of_unknown())
+        return kept._replace(source_id=redaction.source_id(attempt.source_id))
+    return receipts.redacted(attempt, redaction.of_refused(source.scheme.static, source.secrets, source.wanted))

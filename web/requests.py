@@ -9,6 +9,7 @@ import flask
 from core.errors import NotFound
 from core.logs import request_id
 from core.runtime import installed
+from postback import redaction
 from web.metrics import REQUESTS
 
 log = logging.getLogger("clickledger.access")
@@ -40,12 +41,14 @@ def _end(response: flask.Response) -> flask.Response:
     seconds = time.perf_counter() - flask.g.get("started", time.perf_counter())
     # The endpoint, not the path: a label for every id would be a time series for every id.
     REQUESTS.labels(flask.request.method, flask.request.endpoint or "none", response.status_code).observe(seconds)
-    # No query: a postback's carries its signature and its payout.
+    path = flask.request.path
+    # No query: a postback's carries its signature and its payout. A path that leads nowhere may be a postback's with a
+    # slip in it, and then it ends with a token.
     log.info(
         "request",
         extra={
             "method": flask.request.method,
-            "path": flask.request.path,
+            "path": path if flask.request.endpoint else redaction.path(path),
             "status": response.status_code,
             "ms": round(seconds * 1000, 1),
             "peer": flask.request.remote_addr,

@@ -33,6 +33,10 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     path_token: bytes = b""
 
+    def __repr__(self) -> str:
+        # Its query may hold a token, and its path and headers.
+        return f"Request({self.method}, {self.source_id!r})"
+
     def header(self, name: str) -> bytes:
         """Return a header's bytes as they came, b"" when it is absent."""
         return self.headers.get(name, "").encode("latin-1", "replace")
@@ -71,7 +75,6 @@ Read = Callable[[Request, bytes, Collection[str]], Told]
 Mac = Callable[[bytes, bytes], bytes]
 # Returns an unsigned request with the proof where its network puts it, made under the key.
 Sign = Callable[[Request, bytes], Request]
-Redact = Callable[[bytes, Mapping[str, str]], tuple[bytes, Mapping[str, str]]]
 
 
 def hmac_sha256(message: bytes, key: bytes) -> bytes:
@@ -82,6 +85,17 @@ def hmac_sha256(message: bytes, key: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
+class Static:
+    """A secret that is sent in the clear: `names` of the parameters or headers it has its place in.
+
+    `is_shown(value, key)` says whether a value is the secret, wherever it was found; it never raises.
+    """
+
+    is_shown: Callable[[bytes, bytes], bool]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Scheme:
     """One way to prove a postback.
 
@@ -89,8 +103,8 @@ class Scheme:
     parameters out once the proof holds. `timestamp` is the network's name for the signed time, None where the scheme
     has none: then nothing is ever stale, and the permanent unique key alone stops a replay.
     `assurance` is A (everything signed), B (part of it), C (a static secret), D (address only) or E (nothing);
-    `covered` names the signed parameters where that is not all of them. `redacted` cuts a static secret out of the
-    query and the headers that a receipt is to keep.
+    `covered` names the signed parameters where that is not all of them. `static` tells where a request holds the
+    secret itself, which no receipt may keep.
     Without `has_seams` the values are hashed with nothing between them, and a character can move to its neighbour.
     `sign` is what the network does, for the examples we show: never part of believing anything.
     """
@@ -105,7 +119,7 @@ class Scheme:
     timestamp: str | None = None
     assurance: str = "A"
     covered: tuple[str, ...] | None = None
-    redacted: Redact | None = None
+    static: Static | None = None
     has_seams: bool = True
 
 

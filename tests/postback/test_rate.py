@@ -1,12 +1,22 @@
 """Token buckets."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import flask
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.runtime import Runtime
+from postback import intake
+from postback.answers import Status
+from postback.door import Door
+from postback.intake import Look, Write
 from postback.rate import Buckets, Rate, address_key
+from postback.receipts import Attempt
+from tests.postback.conftest import Network
+from web.app import DOOR
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RATE = Rate(per_second=2, burst=3)
@@ -62,3 +72,28 @@ def test_never_more_than_burst_and_flow_pass(pauses: list[float]) -> None:
 )
 def test_an_ipv6_sender_is_his_whole_network(peer: str, key: str) -> None:
     assert address_key(peer) == key
+
+
+def test_a_postback_that_is_looked_at_again_takes_one_token_of_its_source(
+    runtime: Runtime, network: Network, app: flask.Flask
+) -> None:
+    door: Door = app.extensions[DOOR]
+    found = door.look(network.source_id)
+    assert found is not None
+    source = replace(found, rate=Rate(per_second=0.001, burst=1))
+    door.memory.known.put(source.id, source)
+
+    def fire(name: str) -> intake.Steps:
+        query = network.signed(transaction_id=name).encode()
+        attempt = Attempt(source.id, "GET", network.peer, query, runtime.clock(), 0.0)
+        return intake.steps(door.memory, attempt, lambda _: {})
+
+    steps = fire("1")
+    first = next(steps)
+    look = steps.send(None)  # nothing was written: the source has moved on
+    second = steps.send(source)
+
+    assert (type(first), type(look), type(second)) == (Write, Look, Write)
+    with pytest.raises(StopIteration) as ended:
+        next(fire("2"))
+    assert ended.value.value.status is Status.TOO_MANY
