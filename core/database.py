@@ -226,6 +226,27 @@ def is_worth_repeating(error: BaseException | None) -> bool:
     return getattr(getattr(error, "orig", None), "sqlstate", None) in {"40001", "40P01"}
 
 
+def gave_up(error: BaseException | None) -> bool:
+    """Say whether a transaction ended because it would wait, or last, for longer than it was allowed to."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in {"55P03", "57014"}
+
+
+def oldest_write_s(session: Session) -> float:
+    """Return for how many seconds the longest of the other transactions that write has been open; 0.0 without one.
+
+    One that waits for a lock may be about to write. SQLite has one writer at a time, and within a transaction that is
+    us. PostgreSQL answers once a transaction: asked again it says the same.
+    """
+    if not is_postgresql(session):
+        return 0.0
+    statement = sa.text(
+        "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::float8 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND (backend_xid IS NOT NULL OR wait_event_type = 'Lock')"
+    )
+    return float(session.execute(statement).scalar_one())
+
+
 def claim(statement: SelectT) -> SelectT:
     """Return `statement` so that rows another worker has claimed are skipped.
 

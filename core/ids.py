@@ -67,6 +67,14 @@ def first_token(moment: datetime) -> str:
     return _digits(int(moment.timestamp() * 1000) << RANDOM_BITS)
 
 
+def moment_of(token: str) -> datetime:
+    """Return the millisecond in which `token` was made, in UTC."""
+    number = 0
+    for character in token:
+        number = number << 5 | ALPHABET.index(character)
+    return datetime.fromtimestamp((number >> RANDOM_BITS) / 1000, UTC)
+
+
 def first_of_month(moment: datetime, ahead: int) -> datetime:
     """Return the first moment of the month that comes `ahead` months after that of `moment`, in UTC."""
     months = moment.astimezone(UTC).year * 12 + moment.astimezone(UTC).month - 1 + ahead

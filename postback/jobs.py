@@ -1,10 +1,15 @@
 """The RQ door of postback."""
 
+import logging
 from functools import partial
 
+from core.database import gave_up, is_worth_repeating
 from core.draining import drain
-from core.runtime import installed
+from core.errors import Unavailable
+from core.runtime import Runtime, installed
 from postback import matching, retention, seals
+
+log = logging.getLogger(__name__)
 
 
 def match_clicks(helper: int = 0) -> None:
@@ -24,10 +29,31 @@ def seal_receipts() -> None:
 
 
 def tidy_receipts() -> None:
-    """Make room for the months to come, and delete what is past its retention."""
+    """Make room for the months to come, bring what came too early into its month, and delete what is past retention."""
     runtime = installed()
+    for step in (_prepare_months, _gather_months, _purge_receipts):
+        try:
+            step(runtime)
+        except Unavailable as error:
+            if not gave_up(error.__cause__) and not is_worth_repeating(error.__cause__):
+                raise
+            # Somebody reads for longer than postbacks may wait behind us: the next run does it.
+            log.warning("receipts not tidied, the table is busy", extra={"step": step.__name__.strip("_")})
+
+
+def _prepare_months(runtime: Runtime) -> None:
     with runtime.transaction() as session:
         retention.prepare(runtime, session)
+
+
+def _gather_months(runtime: Runtime) -> None:
+    moved = True
+    while moved:
+        with runtime.transaction() as session:
+            moved = retention.gather(runtime, session) > 0
+
+
+def _purge_receipts(runtime: Runtime) -> None:
     purged = True
     while purged:
         with runtime.transaction() as session:

@@ -7,7 +7,8 @@ A chain on every receipt cost intake four times its price; sealed minutes later,
 
 import hashlib
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,14 +16,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.database import lock, table_of
+from core.database import lock, oldest_write_s, table_of
 from core.ids import first_of_month, first_token
 from core.runtime import Runtime
+from postback import purges
 from postback.models import Receipt, ReceiptSeal
+from postback.purges import Purge
+
+log = logging.getLogger(__name__)
 
 GENESIS = "0" * 64
-# Longer than any commit of intake may take: what comes in later than this has no place among what is sealed.
+# Longer than any commit of intake takes; one that takes longer all the same holds the seals back.
 SEALED_AFTER = timedelta(minutes=2)
+# What may lie between a receipt's own time and the beginning of the transaction that writes it.
+_IN_LINE = timedelta(seconds=30)
+# A writer that stays open for ever would end all sealing, and nobody would know.
+_HELD_BACK_TOLD = timedelta(minutes=10)
 RECEIPTS_A_SEAL_MAX = 20_000
 _READ_AT_ONCE = 1000
 
@@ -40,8 +49,15 @@ def seal(runtime: Runtime, session: Session) -> int:
     lock(session, "receipt seals")
     last = session.scalar(sa.select(ReceiptSeal).order_by(ReceiptSeal.seq.desc()).limit(1))
     now = runtime.clock()
+    # Asked before the receipts are read: who begins to write later brings none that are old enough.
+    writing = timedelta(seconds=oldest_write_s(session))
+    if writing > _HELD_BACK_TOLD:
+        log.warning(
+            "a transaction that stays open holds the seals back", extra={"open_s": int(writing.total_seconds())}
+        )
     after_id = last.up_to_id if last else ""
-    before = min(f"rcp_{first_token(now - SEALED_AFTER)}", _end_of_month(session, after_id))
+    ripe = now - max(SEALED_AFTER, writing + _IN_LINE if writing else SEALED_AFTER)
+    before = min(f"rcp_{first_token(ripe)}", _end_of_month(session, after_id))
     count, digest, up_to_id = _digested(session, Receipt.id > after_id, Receipt.id < before)
     if count == 0:
         return 0
@@ -60,29 +76,71 @@ def seal(runtime: Runtime, session: Session) -> int:
     return count
 
 
-def first_break(session: Session, *, kept_since: datetime) -> tuple[int, Break | None]:
+def first_break(session: Session) -> tuple[int, Break | None]:
     """Walk the seals; return how many hold and the first that does not.
 
-    Of receipts from before `kept_since` all may be gone: then the chain alone is looked at.
+    Under a seal that a recorded purge covers there is nothing left, and the purge took as many receipts as were sealed.
+    Receipts that are missing otherwise were removed by somebody, however old they are.
     """
     previous, expected = GENESIS, 1
-    purged_below = f"rcp_{first_token(kept_since)}"
-    for each in session.scalars(sa.select(ReceiptSeal).order_by(ReceiptSeal.seq)):
-        if each.seq != expected:
-            return expected - 1, Break(expected, "is missing")
-        if each.previous_hash != previous:
-            return expected - 1, Break(each.seq, "does not follow from the seal before it")
-        if each.hash != chained_hash(each):
-            return expected - 1, Break(each.seq, "was changed after it was made")
-        count, digest, _ = _digested(session, Receipt.id > each.after_id, Receipt.id <= each.up_to_id, limit=None)
-        is_purged = count < each.receipts and each.up_to_id < purged_below
-        if not is_purged and count != each.receipts:
-            what = "removed" if count < each.receipts else "added"
-            return expected - 1, Break(each.seq, f"has {abs(each.receipts - count)} receipts {what} since")
-        if not is_purged and digest != each.digest:
-            return expected - 1, Break(each.seq, "has a receipt that was changed since")
+    purged = _Purged(purges.every(session))
+    for each in _seals(session):
+        reason = _chain_fault(each, expected, previous)
+        if reason is None:
+            count, digest, _ = _digested(session, Receipt.id > each.after_id, Receipt.id <= each.up_to_id, limit=None)
+            sealed = 0 if purged.covers(each) else each.receipts
+            if count != sealed:
+                what = "removed" if count < sealed else "added"
+                reason = f"has {abs(sealed - count)} receipts {what} since"
+            elif sealed and digest != each.digest:
+                reason = "has a receipt that was changed since"
+        if reason is not None:
+            return expected - 1, Break(expected if each.seq != expected else each.seq, reason)
         previous, expected = each.hash, expected + 1
-    return expected - 1, None
+    wrong = purged.first_wrong()
+    return (expected - 1, None) if wrong is None else (min(wrong.seq, expected) - 1, wrong)
+
+
+def _seals(session: Session) -> Iterator[ReceiptSeal]:
+    statement = sa.select(ReceiptSeal).order_by(ReceiptSeal.seq).execution_options(yield_per=_READ_AT_ONCE)
+    # Closed also when the walk ends early; and there is a seal a minute, for years.
+    with session.scalars(statement) as found:
+        for each in found:
+            yield each
+            session.expunge(each)
+
+
+class _Purged:
+    """The purges on the record, with what the seals say that they should have taken."""
+
+    def __init__(self, recorded: Sequence[Purge]) -> None:
+        self._recorded = recorded
+        self._sealed = [0] * len(recorded)
+
+    def covers(self, each: ReceiptSeal) -> bool:
+        """Say whether a purge covers this seal, and count its receipts as that one's."""
+        found = False
+        for place, purge in enumerate(self._recorded):
+            if purge.first_seq <= each.seq <= purge.last_seq:
+                self._sealed[place] += each.receipts
+                found = True
+        return found
+
+    def first_wrong(self) -> Break | None:
+        """Return the first purge that took another number of receipts than were sealed, once all seals were seen."""
+        for purge, sealed in zip(self._recorded, self._sealed, strict=True):
+            if purge.receipts != sealed:
+                reason = f"and those up to {purge.last_seq} were purged with {purge.receipts} of {sealed} receipts"
+                return Break(purge.first_seq, reason)
+        return None
+
+
+def _chain_fault(each: ReceiptSeal, expected: int, previous: str) -> str | None:
+    if each.seq != expected:
+        return "is missing"
+    if each.previous_hash != previous:
+        return "does not follow from the seal before it"
+    return None if each.hash == chained_hash(each) else "was changed after it was made"
 
 
 def chained_hash(each: ReceiptSeal) -> str:

@@ -133,8 +133,11 @@ class Writer:
                 batch[0].outcome = Unavailable("this postback could not be written")
                 return
             middle = len(batch) // 2
-            self._commit(batch[:middle])
-            self._commit(batch[middle:])
+            for half in (batch[:middle], batch[middle:]):
+                # Who has left meanwhile is not begun again: seals rest on no receipt being written long after its time.
+                waiting = [ticket for ticket in half if not ticket.is_abandoned]
+                if waiting:
+                    self._commit(waiting)
         else:
             for ticket, outcome in zip(batch, outcomes, strict=True):
                 ticket.outcome = outcome

@@ -129,8 +129,7 @@ def _audit() -> AppGroup:
         runtime = installed()
         with runtime.reading() as session:
             rows, broken = audit_log.first_break(session)
-            kept_since = runtime.clock() - runtime.receipt_retention
-            sealed, broken_seal = seals.first_break(session, kept_since=kept_since)
+            sealed, broken_seal = seals.first_break(session)
         found = {
             "rows": rows,
             "holds": broken is None and broken_seal is None,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ids import id_maker, is_token, token
+from core.ids import id_maker, is_token, moment_of, token
 
 MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(2500, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -30,6 +30,11 @@ def test_ids_of_one_moment_share_their_time_and_differ_in_eighty_bits() -> None:
     assert len({each[:9] for each in made}) == 1
     assert len({each[-1] for each in made}) == 32
     assert all(is_token(each) for each in made)
+
+
+@given(MOMENTS)
+def test_a_token_tells_the_millisecond_it_was_made_in(moment: datetime) -> None:
+    assert timedelta(0) <= moment - moment_of(token(moment)) < timedelta(milliseconds=1, microseconds=1)
 
 
 def test_an_id_names_its_noun() -> None:

@@ -122,7 +122,7 @@ def test_applying_records_and_adjusts_each_receipt_once_and_leaves_the_receipts_
     assert (recorded.receipt_id, recorded.details["reprocessing_id"]) == (original.id, proposed["id"])
     assert len(stored.receipts()) == 3
     with runtime.reading() as session:
-        sealed, broken = seals.first_break(session, kept_since=START)
+        sealed, broken = seals.first_break(session)
         assert (sealed, broken) == (1, None)
         acts = session.scalars(
             sa.select(audit.AuditEntry.verb).where(audit.AuditEntry.actor_id == desk.second.staff_id)
