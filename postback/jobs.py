@@ -5,9 +5,9 @@ from functools import partial
 
 from core.database import gave_up, is_worth_repeating
 from core.draining import drain
-from core.errors import Unavailable
+from core.errors import Conflict, Unavailable
 from core.runtime import Runtime, installed
-from postback import matching, retention, seals
+from postback import matching, reprocessing, retention, seals
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +17,22 @@ def match_clicks(helper: int = 0) -> None:
     runtime = installed()
     run_batch = partial(matching.run_batch, runtime)
     drain(runtime, run_batch, stage=matching.STAGE, limit=matching.BATCH_ROWS_MAX, helper=helper)
+
+
+def reprocess() -> None:
+    """Go on with every long reprocessing, a part at a time, until none waits."""
+    runtime = installed()
+    while True:
+        with runtime.reading() as session:
+            waiting = reprocessing.waiting(session)
+        if waiting is None:
+            return
+        try:
+            with runtime.transaction() as session:
+                reprocessing.go_on(runtime, session, waiting)
+        except Conflict as error:
+            with runtime.transaction() as session:
+                reprocessing.stop(runtime, session, waiting, error)
 
 
 def seal_receipts() -> None:

@@ -141,7 +141,10 @@ class Reprocessing(Base):
     until: Mapped[datetime]  # excluded
     revision: Mapped[int] = mapped_column(sa.Integer)  # the source's, that it was read under
     content_sha256: Mapped[str] = mapped_column(sa.String(64))  # postback.replaying.content_sha256
-    state: Mapped[str] = mapped_column(sa.String(10))  # planned | applied
+    state: Mapped[str] = mapped_column(sa.String(10))  # planning | planned | applying | applied | stopped
+    reason: Mapped[str | None] = mapped_column(sa.String(60))  # why it was stopped
+    receipts: Mapped[int]  # that are to be read
+    progress: Mapped[dict[str, int]] = mapped_column(Json)  # how many were read, checked and applied
     summary: Mapped[dict[str, Any]] = mapped_column(Json)  # counts, and payouts by currency before and after
     examples: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     created_at: Mapped[datetime]
@@ -151,6 +154,31 @@ class Reprocessing(Base):
     result: Mapped[dict[str, Any] | None] = mapped_column(Json)  # how many were recorded and adjusted
 
     __table_args__ = (sa.CheckConstraint("applied_by IS NULL OR applied_by <> created_by", name="four_eyes"),)
+
+
+class ReprocessingPart(Base):
+    """Receipts of a reprocessing that are read, and applied, in one commit: those from `low` on and below `high`."""
+
+    __tablename__ = "reprocessing_parts"
+
+    reprocessing_id: Mapped[str] = mapped_column(sa.ForeignKey("reprocessings.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    low: Mapped[str] = mapped_column(Id)
+    high: Mapped[str] = mapped_column(Id)
+    receipts: Mapped[int]
+    content_sha256: Mapped[str] = mapped_column(sa.String(64))  # postback.replaying.content_sha256
+    checked_at: Mapped[datetime | None]  # found as the dry run said, before anything was applied
+    applied_at: Mapped[datetime | None]
+
+
+class ReprocessingKey(Base):
+    """A key that a part of a reprocessing would record: to the parts after it, it is taken."""
+
+    __tablename__ = "reprocessing_keys"
+
+    reprocessing_id: Mapped[str] = mapped_column(sa.ForeignKey("reprocessings.id"), primary_key=True)
+    dedupe_key: Mapped[str] = mapped_column(sa.String(300), primary_key=True)
+    seq: Mapped[int] = mapped_column(sa.Integer)
 
 
 class ConversionEvent(Base):

@@ -67,10 +67,12 @@ def shown_reprocessing(row: Reprocessing) -> dict[str, Any]:
         for each in row.summary["payouts"]
     ]
     plain = (
-        "id", "source_id", "since", "until", "state", "examples", "created_at", "created_by", "applied_at",
+        "id", "source_id", "since", "until", "state", "reason", "examples", "created_at", "created_by", "applied_at",
         "applied_by", "result",
     )  # fmt: skip
-    return {name: getattr(row, name) for name in plain} | row.summary | {"payouts": payouts}
+    return {name: getattr(row, name) for name in plain} | row.summary | {
+        "payouts": payouts, "progress": {"receipts": row.receipts, **row.progress},
+    }  # fmt: skip
 
 
 def receipts(query: ReceiptQuery) -> sa.Select[Receipt]:

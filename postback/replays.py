@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.errors import Fault, Invalid, NotFound
+from core.errors import NotFound
 from core.ids import first_token
 from core.runtime import Runtime
 from partners import secrets
@@ -19,12 +19,10 @@ from postback.beliefs import Belief, Replays
 from postback.content import Claim
 from postback.event_rules import EventKind, State
 from postback.known import KnownSource
-from postback.models import Conversion, ConversionEvent, Receipt
+from postback.models import Conversion, ConversionEvent, Receipt, ReprocessingKey
 from postback.receipts import Attempt
 from postback.replaying import Difference, Facts, Finding, Replay, Standing
 
-# More would hold SQLite's one write lock, and conversions on PostgreSQL, for longer than a postback may wait.
-RECEIPTS_MAX = 5_000
 _CHUNK = 500
 ItemT = TypeVar("ItemT")
 # Receipts of these are no conversion's receipt of record, and were valid as they came.
@@ -45,6 +43,25 @@ class Window:
     since: datetime
     until: datetime
 
+    @property
+    def span(self) -> "Span":
+        """The same as ids."""
+        low, high = (f"rcp_{first_token(moment)}" for moment in (self.since, self.until))
+        return Span(self.source_id, low, high)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The receipts of one source from the id `low` on and below `high`."""
+
+    source_id: str
+    low: str
+    high: str
+
+    def holds(self, column: Any) -> sa.ColumnElement[bool]:
+        """Return the condition that an id lies in it."""
+        return sa.and_(column >= self.low, column < self.high)
+
 
 @dataclass(frozen=True)
 class _Read:
@@ -60,6 +77,7 @@ class Plan:
     """What is decided about a window, with what is needed to do it; conversions and claims by their receipt's id."""
 
     revision: int
+    receipts: int = 0
     differences: list[Difference] = field(default_factory=list)
     conversions: dict[str, Conversion] = field(default_factory=dict)
     beliefs: list[Belief] = field(default_factory=list)
@@ -83,10 +101,24 @@ class Plan:
             self.claims[read.receipt_id] = claim
 
 
-def plan(runtime: Runtime, session: Session, window: Window, reprocessing_id: str, *, is_applied: bool) -> Plan:
-    """Decide about every receipt of the window; `is_applied` holds source and conversions to the transaction's end.
+def count(session: Session, span: Span) -> int:
+    """Return how many receipts there are to read again."""
+    return session.scalar(sa.select(sa.func.count()).where(*_readable(span))) or 0
 
-    Raise NotFound for an unknown source, Invalid for a window with more than RECEIPTS_MAX receipts to read.
+
+def after(session: Session, span: Span, limit: int) -> str:
+    """Return the id below which the first `limit` receipts of `span` lie: its end when there are no more."""
+    statement = sa.select(Receipt.id).where(*_readable(span)).order_by(Receipt.id).offset(limit).limit(1)
+    return session.scalar(statement) or span.high
+
+
+def plan(
+    runtime: Runtime, session: Session, window: Span, reprocessing_id: str, *, seq: int = 1, is_applied: bool
+) -> Plan:
+    """Decide about every receipt of the span; `is_applied` holds source and conversions to the transaction's end.
+
+    `seq` is its number among the parts of the reprocessing: keys that earlier ones would record are taken. Raise
+    NotFound for an unknown source.
     """
     # FOR SHARE: nobody changes the source meanwhile, and its postbacks go on.
     session.get(Source, window.source_id, with_for_update={"read": True} if is_applied else None)
@@ -106,7 +138,8 @@ def plan(runtime: Runtime, session: Session, window: Window, reprocessing_id: st
         for receipt_id, is_invalid, belief in _beliefs(runtime, session, window, source)
     ]  # fmt: skip
     wanted = [each.belief.dedupe_key for each in read if each.belief and each.receipt_id not in made.conversions]
-    taken = _taken(session, window.source_id, wanted)
+    taken = _taken(session, window.source_id, wanted) | _promised(session, reprocessing_id, seq, wanted)
+    made.receipts = len(read)
     for each in read:
         conversion = made.conversions.get(each.receipt_id)
         if conversion is None and not each.is_invalid:
@@ -117,17 +150,21 @@ def plan(runtime: Runtime, session: Session, window: Window, reprocessing_id: st
     return made
 
 
-def _range(window: Window, column: Any) -> tuple[Any, Any]:
-    low, high = (f"rcp_{first_token(moment)}" for moment in (window.since, window.until))
-    return column >= low, column < high
+def _readable(span: Span) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        Receipt.source_id == span.source_id,
+        span.holds(Receipt.id),
+        Receipt.verdict == receipts.BELIEVED,
+        Receipt.outcome.not_in(_REPEATS),
+    )
 
 
-def _conversions(session: Session, window: Window, *, is_applied: bool) -> dict[str, Conversion]:
+def _conversions(session: Session, window: Span, *, is_applied: bool) -> dict[str, Conversion]:
     """Return the conversions whose receipt of record lies in the window, by that receipt's id."""
     # Not by the receipts' own conversion_id: one that was replayed before says on its row that it was invalid.
     statement = (
         sa.select(Conversion)
-        .where(Conversion.source_id == window.source_id, *_range(window, Conversion.receipt_id))
+        .where(Conversion.source_id == window.source_id, window.holds(Conversion.receipt_id))
         .order_by(Conversion.id)
         .execution_options(populate_existing=True)
     )
@@ -137,27 +174,13 @@ def _conversions(session: Session, window: Window, *, is_applied: bool) -> dict[
 
 
 def _beliefs(
-    runtime: Runtime, session: Session, window: Window, source: KnownSource
+    runtime: Runtime, session: Session, window: Span, source: KnownSource
 ) -> Iterator[tuple[str, bool, Belief | None]]:
     """Give each receipt's id, whether it was invalid, and what it says today, in the order they came."""
-    statement = (
-        sa.select(Receipt)
-        .where(
-            Receipt.source_id == window.source_id,
-            *_range(window, Receipt.id),
-            Receipt.verdict == receipts.BELIEVED,
-            Receipt.outcome.not_in(_REPEATS),
-        )
-        .order_by(Receipt.id)
-        .limit(RECEIPTS_MAX + 1)
-        .execution_options(yield_per=_CHUNK)
-    )
+    statement = sa.select(Receipt).where(*_readable(window)).order_by(Receipt.id).execution_options(yield_per=_CHUNK)
     keys = secrets.keys(runtime, session.get_one(Source, window.source_id))
     with session.scalars(statement) as found:
-        for count, receipt in enumerate(found):
-            if count == RECEIPTS_MAX:
-                reason = f"the window holds more than {RECEIPTS_MAX} receipts: take a part of it"
-                raise Invalid.of(Fault("until", reason))
+        for receipt in found:
             belief = _belief(receipt, source, keys.get(receipt.secret_id or "", b""))
             yield receipt.id, receipt.outcome == Status.INVALID, belief
             session.expunge(receipt)
@@ -218,6 +241,18 @@ def _taken(session: Session, source_id: str, keys: Sequence[str]) -> set[str]:
         )
         taken.update(session.scalars(statement))
     return taken
+
+
+def _promised(session: Session, reprocessing_id: str, seq: int, keys: Sequence[str]) -> set[str]:
+    promised: set[str] = set()
+    for chunk in chunks(sorted(set(keys)) if seq > 1 else ()):
+        statement = sa.select(ReprocessingKey.dedupe_key).where(
+            ReprocessingKey.reprocessing_id == reprocessing_id,
+            ReprocessingKey.seq < seq,
+            ReprocessingKey.dedupe_key.in_(chunk),
+        )
+        promised.update(session.scalars(statement))
+    return promised
 
 
 def _standing(conversion: Conversion, changed_since: set[str]) -> Standing:

@@ -230,13 +230,16 @@ class NewReprocessingSchema(Wire):
     until = Moment(required=True, metadata={"description": "this moment excluded"})
 
 
+_REPROCESSING_STATES = ("planning", "planned", "applying", "applied", "stopped")
+
+
 class ReprocessingQuerySchema(PageQuerySchema):
     """Query of the reprocessings."""
 
     shape = ReprocessingQuery
 
     source_id = ma.fields.String(load_default=None, validate=_ID)
-    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(["planned", "applied"]))
+    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(_REPROCESSING_STATES))
 
 
 class PayoutsSchema(ma.Schema):
@@ -273,6 +276,15 @@ class AppliedSchema(ma.Schema):
     adjusted = ma.fields.Integer()
 
 
+class ProgressSchema(ma.Schema):
+    """How far a long one has come: of `receipts`, how many are read, found again as they were, and applied."""
+
+    receipts = ma.fields.Integer()
+    read = ma.fields.Integer()
+    checked = ma.fields.Integer(metadata={"description": "of a long one, before any of it is applied"})
+    applied = ma.fields.Integer()
+
+
 class ReprocessingSchema(ma.Schema):
     """A window of receipts read again: what would change, and whether somebody has applied it."""
 
@@ -280,8 +292,14 @@ class ReprocessingSchema(ma.Schema):
     source_id = ma.fields.String()
     since = Moment(data_key="from")
     until = Moment()
-    state = ma.fields.String()
-    receipts = ma.fields.Integer(metadata={"description": "how many were read again"})
+    state = ma.fields.String(validate=ma.validate.OneOf(_REPROCESSING_STATES))
+    reason = ma.fields.String(
+        allow_none=True, metadata={"description": "why it was stopped: source-moved-on or window-moved-on"}
+    )
+    progress = ma.fields.Nested(ProgressSchema)
+    receipts = ma.fields.Integer(
+        metadata={"description": "how many are compared: without those whose conversion is another receipt's"}
+    )
     findings = ma.fields.Dict(
         keys=ma.fields.String(), values=ma.fields.Integer(),
         metadata={"description": "receipts by what they come to; applying does `record` and `adjust`, nothing else"},

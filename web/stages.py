@@ -30,6 +30,7 @@ _TABLE: tuple[Stage, ...] = (
     ),
     Stage("settlement", payouts.jobs.settle, every_s=10, does="acts on what people decided about payouts"),
     Stage("month-end", reports.jobs.month_end, every_s=10, does="does the reconciliations that were asked for"),
+    Stage("reprocessing", postback.jobs.reprocess, every_s=10, does="reads long windows of receipts again, as agreed"),
     Stage("sealing", postback.jobs.seal_receipts, every_s=60, does="seals the receipts of the last minutes"),
     Stage("purge", web.jobs.purge, every_s=3600, does="forgets ended sessions, old idempotency keys and old receipts"),
 )

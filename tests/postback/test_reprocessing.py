@@ -2,23 +2,28 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+import payouts.jobs
 from core import audit
+from core.errors import Conflict
 from core.runtime import Runtime
 from partners import sources
 from partners.changes import Change
-from partners.models import Source
-from postback import jobs, recording, replays, seals
+from partners.models import CampaignTerms, Source
+from payouts.models import Accrual
+from postback import jobs, recording, replays, reprocessing, reprocessing_parts, seals
 from postback.models import Conversion, Reprocessing
 from postback.replays import Window
 from tests.conftest import START, Answer, Caller, TestClock
 from tests.postback.conftest import TESTS, Network, Stored, Trade
 
+BEFORE = START - timedelta(days=30)
 WINDOW = {"from": "2026-11-02T08:00:00Z", "until": "2026-11-02T09:30:00Z"}
 
 
@@ -224,16 +229,19 @@ def test_receipts_or_conversions_that_moved_on_make_the_dry_run_stale(
     assert len(stored.conversions()) == 2
 
 
-def test_a_key_that_was_recorded_at_the_last_moment_stays_as_it_is(
+def test_a_key_that_was_recorded_at_the_last_moment_stays_as_it_is_and_ends_the_reprocessing(
     desk: Desk, stored: Stored, runtime: Runtime
 ) -> None:
     window = Window(desk.network.source_id, START.replace(hour=8), START.replace(hour=9, minute=30))
     with runtime.reading() as session:
-        [belief] = replays.plan(runtime, session, window, "rpr_1", is_applied=False).beliefs
+        plan = replays.plan(runtime, session, window.span, "rpr_1", is_applied=False)
+    [belief] = plan.beliefs
     other = desk.network.send(
         transaction_id="3", payout="1.00", commission="1.00", ts=str(int(desk.clock.now.timestamp()))
     ).json
 
+    with pytest.raises(Conflict), runtime.transaction() as session:
+        reprocessing_parts._record(runtime, session, plan)
     with runtime.transaction() as session:
         [recorded] = recording.record(runtime, session, [belief])
 
@@ -264,7 +272,7 @@ def test_a_window_is_checked_and_bounded(desk: Desk, machine: Caller, monkeypatc
     assert desk.first.post(path, {**body, "from": WINDOW["until"]}).status_code == 422
     assert desk.first.post(path, {**body, "until": "2027-01-01T00:00:00Z"}).status_code == 422
     assert desk.first.get(f"{path}/rpr_none").status_code == 404
-    monkeypatch.setattr(replays, "RECEIPTS_MAX", 2)
+    monkeypatch.setattr(reprocessing, "WINDOW_RECEIPTS_MAX", 2)
     answer = desk.propose()
     assert (answer.status_code, "more than 2 receipts" in answer.text) == (422, True)
 
@@ -275,3 +283,155 @@ def test_the_database_itself_holds_the_four_eyes(desk: Desk, runtime: Runtime) -
     statement = sa.update(Reprocessing).where(Reprocessing.id == reprocessing_id)
     with pytest.raises(IntegrityError), runtime.engine.begin() as connection:
         connection.execute(statement.values(applied_by=Reprocessing.created_by))
+
+
+@pytest.fixture
+def long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk where three receipts are too many for one request, and one makes a part."""
+    monkeypatch.setattr(reprocessing, "RECEIPTS_MAX", 2)
+    monkeypatch.setattr(reprocessing, "PART_RECEIPTS_MAX", 1)
+    return desk
+
+
+def step(desk: Desk, reprocessing_id: str) -> None:
+    """Do one part."""
+    with desk.runtime.transaction() as session:
+        reprocessing.go_on(desk.runtime, session, reprocessing_id)
+
+
+def test_a_long_window_is_read_and_applied_by_the_stage_and_says_how_far_it_is(long: Desk, stored: Stored) -> None:
+    asked = long.propose().json
+    assert (asked["state"], asked["progress"]) == ("planning", {"receipts": 3, "read": 0, "checked": 0, "applied": 0})
+    early = long.apply(asked["id"])
+    assert (early.status_code, early.json["type"].rpartition("/")[2]) == (409, "still-planning")
+    step(long, asked["id"])
+    assert long.first.get(f"/api/v1/reprocessings/{asked['id']}").json["progress"]["read"] == 1
+
+    jobs.reprocess()
+    planned = long.first.get(f"/api/v1/reprocessings/{asked['id']}").json
+    agreed = long.apply(asked["id"])
+    before = [each.payout_minor for each in stored.conversions()]
+    jobs.reprocess()
+    jobs.reprocess()
+    applied = long.first.get(f"/api/v1/reprocessings/{asked['id']}").json
+
+    assert (planned["state"], counts(planned["findings"])) == ("planned", {"adjust": 2, "record": 1})
+    assert planned["payouts"][0]["difference"] == {"amount": "11.00", "currency": "GBP"}
+    assert [each["finding"] for each in planned["examples"]] == ["adjust", "adjust", "record"]
+    assert (agreed.status_code, agreed.json["state"], before) == (200, "applying", [50, 50])
+    assert (applied["state"], applied["result"]) == ("applied", {"recorded": 1, "adjusted": 2})
+    assert applied["progress"] == {"receipts": 3, "read": 3, "checked": 3, "applied": 3}
+    assert [each.payout_minor for each in stored.conversions()] == [400, 400, 400]
+    assert long.apply(asked["id"]).status_code == 409
+
+
+def verbs(runtime: Runtime, reprocessing_id: str) -> list[tuple[str, str]]:
+    """Who did what with a reprocessing."""
+    entry = audit.AuditEntry
+    with runtime.reading() as session:
+        statement = sa.select(entry.verb, entry.actor_id).where(entry.subject_id == reprocessing_id).order_by(entry.seq)
+        return [(verb, actor_id) for verb, actor_id in session.execute(statement)]
+
+
+def test_who_asked_for_a_long_one_and_who_agreed_to_it_stands_in_the_audit_log(long: Desk, runtime: Runtime) -> None:
+    asked = long.propose().json["id"]
+    jobs.reprocess()
+    long.apply(asked)
+    jobs.reprocess()
+
+    first, second = long.first.staff_id, long.second.staff_id
+    assert verbs(runtime, asked) == [
+        ("asked for", first), ("proposed", first), ("agreed to", second), ("applied", second),
+    ]  # fmt: skip
+
+
+def test_a_key_that_two_parts_would_record_is_recorded_by_the_first(long: Desk, stored: Stored) -> None:
+    long.clock.now = START
+    long.clock.advance(minutes=1)
+    long.remap(default_currency=None)
+    long.network.send(transaction_id="3", commission="4.00", currency=None, ts=str(int(START.timestamp())))
+    long.clock.advance(hours=1)
+    long.corrected()
+    asked = long.propose().json["id"]
+    jobs.reprocess()
+
+    found = long.first.get(f"/api/v1/reprocessings/{asked}").json
+    long.apply(asked)
+    jobs.reprocess()
+
+    assert counts(found["findings"]) == {"adjust": 2, "record": 1, "known": 1}
+    applied = long.first.get(f"/api/v1/reprocessings/{asked}").json
+    assert (applied["state"], applied["result"]) == ("applied", {"recorded": 1, "adjusted": 2})
+    assert len(stored.conversions()) == 3
+
+
+def test_a_long_one_whose_window_moved_on_is_stopped_before_anything_is_done(
+    long: Desk, stored: Stored, runtime: Runtime
+) -> None:
+    asked = long.propose().json["id"]
+    jobs.reprocess()
+    with runtime.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM receipts WHERE outcome = 'invalid'"))
+    long.apply(asked)
+
+    jobs.reprocess()
+
+    found = long.first.get(f"/api/v1/reprocessings/{asked}").json
+    assert (found["state"], found["reason"], found["result"]) == (
+        "stopped", "window-moved-on", {"recorded": 0, "adjusted": 0},
+    )  # fmt: skip
+    assert [each.payout_minor for each in stored.conversions()] == [50, 50]
+    assert verbs(runtime, asked)[-1] == ("was stopped in", long.second.staff_id)
+
+
+def test_a_long_one_that_moves_on_halfway_is_stopped_there_and_says_what_was_done(long: Desk, stored: Stored) -> None:
+    asked = long.propose().json["id"]
+    jobs.reprocess()
+    long.apply(asked)
+    for _ in range(4):
+        step(long, asked)
+    long.remap(name="Renamed")
+
+    jobs.reprocess()
+
+    found = long.first.get(f"/api/v1/reprocessings/{asked}").json
+    assert (found["state"], found["reason"], found["result"]) == (
+        "stopped", "source-moved-on", {"recorded": 0, "adjusted": 1},
+    )  # fmt: skip
+    again = long.propose().json["id"]
+    jobs.reprocess()
+    long.apply(again)
+    jobs.reprocess()
+    rest = long.first.get(f"/api/v1/reprocessings/{again}").json
+    assert (counts(rest["findings"]), rest["result"]) == (
+        {"adjust": 1, "record": 1, "same": 1}, {"recorded": 1, "adjusted": 1},
+    )  # fmt: skip
+    assert [each.payout_minor for each in stored.conversions()] == [400, 400, 400]
+
+
+def test_what_was_accrued_before_is_accrued_as_a_difference_and_nothing_twice(
+    runtime: Runtime, clock: TestClock, network: Network, trade: Trade, sign_in: Callable[..., Caller]
+) -> None:
+    with runtime.transaction() as session:
+        session.add(
+            CampaignTerms(campaign_id=trade.campaign_id, version=1, kind="told", starts_at=BEFORE, created_at=BEFORE)
+        )
+    trade.click("CLICK-1")
+    desk = Desk(runtime, clock, network, sign_in("admin"), sign_in("admin"))
+    for number, currency in (("1", "GBP"), ("2", None)):
+        network.send(transaction_id=number, commission="4.00", currency=currency)
+        clock.advance(seconds=1)
+    payouts.jobs.accrue()
+    clock.advance(hours=1)
+    desk.corrected()
+
+    for _ in range(2):
+        desk.apply(desk.propose().json["id"])
+        payouts.jobs.accrue()
+        payouts.jobs.accrue()
+
+    with runtime.reading() as session:
+        statement = sa.select(Accrual.kind, Accrual.amount_minor).order_by(Accrual.kind, Accrual.amount_minor)
+        assert [tuple(row) for row in session.execute(statement)] == [
+            ("accrue", 50), ("accrue", 400), ("adjust", 350),
+        ]  # fmt: skip
