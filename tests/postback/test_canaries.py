@@ -25,6 +25,7 @@ TOLD = "click_id=CLICK-1&transaction_id=T1&payout=1.00&currency=EUR"
 TOKEN = {"scheme": "token"}
 RENAMED = {"scheme": "token", "options": {"parameter": "k"}}
 MONLIX = {"scheme": "preset:monlix", "secret": GIVEN}
+SPACED = {"scheme": "preset:monlix", "secret": "a text, of the network/s"}
 HOTMART = {"scheme": "preset:hotmart", "secret": GIVEN}
 MISSPELT = "src_01k9aaaaaaaaaaaaaaaaaaaaaa"
 
@@ -79,6 +80,7 @@ WAYS = {
     "theirs, in a form": Way(MONLIX, body="k=SECRET"),
     "theirs, no source": Way(MONLIX, path=MISSPELT, query=f"{TOLD}&k=SECRET"),
     "theirs, no source, JSON": Way(MONLIX, path=MISSPELT, body='{"k":"SECRET"}'),
+    "theirs, of any form": Way(SPACED, query=f"{TOLD}&k=PERCENT&secretKey=PERCENT"),
     "theirs, in its header": Way(HOTMART, body='{"data":{"a":1}}', headers={"X-HOTMART-HOTTOK": "SECRET"}),
     "theirs, in its header and the body": Way(
         HOTMART, body='{"hottok":"SECRET","a":"SECRET"}', headers={"X-HOTMART-HOTTOK": "SECRET"}
@@ -108,7 +110,7 @@ def test_a_secret_is_found_nowhere(  # noqa: PLR0917 - fixtures
     asked = {"name": "N", "default_currency": "EUR", "allowlist": ["203.0.113.0/24"], **way.source}
     made = machine.post("/api/v1/sources", asked)
     assert made.status_code == 201, made.text
-    secret = GIVEN if "secret" in way.source else made.json["secret"]["value"]
+    secret = way.source.get("secret") or made.json["secret"]["value"]
     admin = sign_in("admin")
 
     def filled(text: str) -> str:
