@@ -155,7 +155,9 @@ def _pair(pair: bytes, rule: Rule) -> bytes:
     said = _decoded(name)
     if rule.is_secret(said):
         name = CUT.encode()
-    if value and (rule.cuts(said.decode("latin-1").lstrip("? ")) or rule.is_secret(_decoded(value))):
+    # As it came too: a text of theirs may hold a plus or a percent sign, and be sent as it is.
+    spellings = {value, _decoded(value)}
+    if value and (rule.cuts(said.decode("latin-1").lstrip("? ")) or any(map(rule.is_secret, spellings))):
         value = CUT.encode()
     return name + equals + value
 

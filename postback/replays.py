@@ -208,6 +208,7 @@ def _belief(receipt: Receipt, source: KnownSource, key: bytes) -> Belief | None:
         receipt.covered_fields,
         told.claim,
         told.claim.dedupe_key(source.reading.dedupe_by),
+        source.covered,
         is_late=is_late,
         is_test=source.is_test,
         dedupe_by=source.reading.dedupe_by,

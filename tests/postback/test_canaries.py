@@ -25,6 +25,8 @@ TOLD = "click_id=CLICK-1&transaction_id=T1&payout=1.00&currency=EUR"
 TOKEN = {"scheme": "token"}
 RENAMED = {"scheme": "token", "options": {"parameter": "k"}}
 MONLIX = {"scheme": "preset:monlix", "secret": GIVEN}
+IN_PATH = {"scheme": "token", "options": {"in": "path"}}
+PLUS = {"scheme": "preset:monlix", "secret": "the+ir%41secret"}
 SPACED = {"scheme": "preset:monlix", "secret": "a text, of the network/s"}
 HOTMART = {"scheme": "preset:hotmart", "secret": GIVEN}
 MISSPELT = "src_01k9aaaaaaaaaaaaaaaaaaaaaa"
@@ -63,16 +65,16 @@ WAYS = {
     "JSON cut short": Way(TOKEN, body='{"token":"SECRET"'),
     "a form in parts": Way(TOKEN, body='--x\r\nContent-Disposition: form-data; name="token"\r\n\r\nSECRET\r\n--x--'),
     "the path where a parameter is asked for": Way(TOKEN, path="SOURCE/SECRET"),
-    "a parameter that nobody asked for": Way(TOKEN, query=f"{TOLD}&whatever=SECRET"),
-    "the path and a parameter": Way(TOKEN, path="SOURCE/SECRET", query=f"{TOLD}&sub2=SECRET"),
+    "a parameter that nobody asked for": Way(IN_PATH, query=f"{TOLD}&whatever=SECRET"),
+    "the path and a parameter": Way(IN_PATH, path="SOURCE/SECRET", query=f"{TOLD}&sub2=SECRET"),
     "a name of its own, encoded": Way(RENAMED, query=f"{TOLD}&%6B=SECRET"),
     "a source that is not there": Way(TOKEN, path=MISSPELT, query=f"{TOLD}&token=SECRET"),
     "no source, another name": Way(RENAMED, path=MISSPELT, query=f"{TOLD}&k=PERCENT"),
     "no source, as a click id": Way(TOKEN, path=MISSPELT, query="click_id=SECRET"),
     "no source, JSON": Way(TOKEN, path=MISSPELT, body='{"k":{"v":"SECRET"}}'),
     "no source, in the path": Way(TOKEN, path=f"{MISSPELT}/SECRET"),
-    "source and token changed about": Way(TOKEN, path="SECRET/SOURCE"),
-    "no stroke between them": Way(TOKEN, path="SOURCESECRET"),
+    "source and token changed about": Way(IN_PATH, path="SECRET/SOURCE"),
+    "no stroke between them": Way(IN_PATH, path="SOURCESECRET"),
     "one stroke too many": Way(TOKEN, path="SOURCE/SECRET/x"),
     "another door": Way(TOKEN, path="../postbacks/SOURCE/SECRET"),
     "theirs": Way(MONLIX, query="userId=A&transactionId=T&rewardValue=1&secretKey=SECRET"),
@@ -80,6 +82,7 @@ WAYS = {
     "theirs, in a form": Way(MONLIX, body="k=SECRET"),
     "theirs, no source": Way(MONLIX, path=MISSPELT, query=f"{TOLD}&k=SECRET"),
     "theirs, no source, JSON": Way(MONLIX, path=MISSPELT, body='{"k":"SECRET"}'),
+    "theirs, with signs that mean something": Way(PLUS, query=f"{TOLD}&k=SECRET&l=PERCENT"),
     "theirs, of any form": Way(SPACED, query=f"{TOLD}&k=PERCENT&secretKey=PERCENT"),
     "theirs, in its header": Way(HOTMART, body='{"data":{"a":1}}', headers={"X-HOTMART-HOTTOK": "SECRET"}),
     "theirs, in its header and the body": Way(
