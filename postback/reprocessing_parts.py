@@ -159,7 +159,8 @@ def _adjust(session: Session, plan: Plan, row: Reprocessing, actor: Actor, now: 
             "content_sha256": plan.claims[each.receipt_id].sha256,
         }  # fmt: skip
         event = Event(EventKind.ADJUSTED, actor, now, receipt_id=each.receipt_id, reason=reason, details=details)
-        happened.append((conversion, event))
+        conversion.version += 1
+        happened.append((conversion.id, event))
         audit.record(session, Act(actor, "adjusted", "conversion", conversion.id, now, before, after, reason))
     for chunk in replays.chunks(happened):
         events.append_each(session, chunk)
