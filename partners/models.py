@@ -1,6 +1,6 @@
 """Tables of who we deal with: sources and their secrets, affiliates, campaigns and their terms."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -73,10 +73,23 @@ class Affiliate(Base):
     payee_name: Mapped[str | None] = mapped_column(sa.String(70))  # SEPA's own limit
     payee_iban: Mapped[str | None] = mapped_column(sa.String(34))
     payee_bic: Mapped[str | None] = mapped_column(sa.String(11))
+    # Where it is paid when not to an IBAN: `payee_account` as payouts.formats.values writes it.
+    payee_kind: Mapped[str] = mapped_column(sa.String(10), server_default="iban")  # iban | us_bank | email | other
+    payee_account: Mapped[str | None] = mapped_column(sa.String(140))
     payee_changed_at: Mapped[datetime | None]
     payee_changed_by: Mapped[str | None] = mapped_column(sa.String(120))
     hold_days: Mapped[int] = mapped_column(sa.Integer)
     minimum_payout_minor: Mapped[int] = mapped_column(Minor)
+    # every_run | weekly | biweekly | monthly | quarterly
+    payment_cycle: Mapped[str] = mapped_column(sa.String(10), server_default="every_run")
+    tax_form_required: Mapped[str | None] = mapped_column(sa.String(10))  # w9 | w8ben | vat_id; without it no payout
+    tax_form: Mapped[str | None] = mapped_column(sa.String(10))  # w9 | w8ben: the one handed in
+    tax_form_received_on: Mapped[date | None]
+    # What a self-billing document says of its supplier.
+    vat_id: Mapped[str | None] = mapped_column(sa.String(20))
+    address: Mapped[str | None] = mapped_column(sa.String(300))  # its lines, separated by commas
+    vat_treatment: Mapped[str] = mapped_column(sa.String(16), server_default="none")
+    vat_percent: Mapped[str | None] = mapped_column(sa.String(8))  # included in what is paid, where the treatment is so
     created_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
 

@@ -77,9 +77,12 @@ class Payout(Base):
     payee_name: Mapped[str] = mapped_column(sa.String(70))
     payee_iban: Mapped[str] = mapped_column(sa.String(34))
     payee_bic: Mapped[str | None] = mapped_column(sa.String(11))
+    # As on the affiliate; `payee_iban` is empty where the account is no IBAN.
+    payee_kind: Mapped[str] = mapped_column(sa.String(10), server_default="iban")
+    payee_account: Mapped[str | None] = mapped_column(sa.String(140))
     category_codes: Mapped[list[str]] = mapped_column(Json)
-    # pending -> approved -> batched -> sent -> settled; also rejected, cancelled, failed, returned, unknown
-    state: Mapped[str] = mapped_column(sa.String(10))
+    state: Mapped[str] = mapped_column(sa.String(10))  # payouts.states
+    reason: Mapped[str | None] = mapped_column(sa.String(300))  # why it waits: held as a draft, failed, returned
     approval_id: Mapped[str | None] = mapped_column(sa.ForeignKey("approval_requests.id"))
     content_hash: Mapped[str] = mapped_column(sa.String(80))
     created_at: Mapped[datetime]
@@ -95,7 +98,8 @@ class Batch(Base):
     __tablename__ = "batches"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    method: Mapped[str] = mapped_column(sa.String(10))  # sepa
+    method: Mapped[str] = mapped_column(sa.String(10))  # payouts.formats.methods
+    format: Mapped[str | None] = mapped_column(sa.String(20))  # None: the method's usual one
     currency: Mapped[str] = mapped_column(sa.String(3))
     state: Mapped[str] = mapped_column(sa.String(10))  # building | released | settled | cancelled
     created_at: Mapped[datetime]
@@ -104,8 +108,11 @@ class Batch(Base):
     released_by: Mapped[str | None] = mapped_column(sa.String(120))
     # Our own account that pays, as it was when the batch was made: who releases sees what will leave it.
     debtor_name: Mapped[str] = mapped_column(sa.String(70))
-    debtor_iban: Mapped[str] = mapped_column(sa.String(34))
+    debtor_iban: Mapped[str] = mapped_column(sa.String(34))  # empty where the method has no account of its own
     debtor_bic: Mapped[str | None] = mapped_column(sa.String(11))
+    debtor_routing_number: Mapped[str | None] = mapped_column(sa.String(9))  # NACHA: our bank, and who we are there
+    debtor_company_id: Mapped[str | None] = mapped_column(sa.String(10))
+    debtor_bank_name: Mapped[str | None] = mapped_column(sa.String(40))
     file_name: Mapped[str | None] = mapped_column(sa.String(120))
     file_content: Mapped[bytes | None] = mapped_column(sa.LargeBinary)  # made once, at release; every download is it
     file_sha256: Mapped[str | None] = mapped_column(sa.String(64))
@@ -126,6 +133,8 @@ class BatchItem(Base):
     end_to_end_id: Mapped[str] = mapped_column(sa.String(35), unique=True)  # ISO 20022's Max35Text
     amount_minor: Mapped[int] = mapped_column(Minor)
     state: Mapped[str] = mapped_column(sa.String(10))  # live | settled | failed | returned | cancelled
+    reason: Mapped[str | None] = mapped_column(sa.String(300))  # what the answer said
+    result_id: Mapped[str | None] = mapped_column(Id)  # the file that answered last
     settled_on: Mapped[date | None]
     bank_line_id: Mapped[str | None] = mapped_column(Id)  # the statement line that paid it
 
@@ -140,3 +149,52 @@ class BatchItem(Base):
             postgresql_where=sa.text("state IN ('live', 'settled')"),
         ),
     )
+
+
+class BatchResult(Base):
+    """A file that came back about a batch, kept as it came; the same content counts once."""
+
+    __tablename__ = "batch_results"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    batch_id: Mapped[str] = mapped_column(sa.ForeignKey("batches.id"), index=True)
+    format: Mapped[str] = mapped_column(sa.String(20))
+    file_name: Mapped[str | None] = mapped_column(sa.String(200))
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    content: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    counts: Mapped[dict[str, Any]] = mapped_column(Json)  # by outcome, and `unchanged`
+    received_at: Mapped[datetime]
+    received_by: Mapped[str] = mapped_column(sa.String(120))
+
+    __table_args__ = (sa.UniqueConstraint("batch_id", "sha256"),)
+
+
+class SelfBillNumber(Base):
+    """The last number an issuer gave in a year; its row is locked by whoever gives the next one."""
+
+    __tablename__ = "self_bill_numbers"
+
+    issuer: Mapped[str] = mapped_column(sa.String(70), primary_key=True)
+    year: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    last: Mapped[int] = mapped_column(sa.Integer)
+
+
+class SelfBill(Base):
+    """A self-billing document of one settled payout: numbered without a gap, its bytes kept. Append-only (trigger)."""
+
+    __tablename__ = "self_bills"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    payout_id: Mapped[str] = mapped_column(sa.ForeignKey("payouts.id"), index=True)
+    affiliate_id: Mapped[str] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
+    issuer: Mapped[str] = mapped_column(sa.String(70))
+    year: Mapped[int] = mapped_column(sa.Integer)
+    number: Mapped[int] = mapped_column(sa.Integer)
+    corrects_id: Mapped[str | None] = mapped_column(sa.ForeignKey("self_bills.id"))
+    payout_version: Mapped[int] = mapped_column(sa.Integer)  # of the settlement it is about
+    content: Mapped[dict[str, Any]] = mapped_column(Json)  # payouts.self_billing.Document, as plain JSON
+    file: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    sha256: Mapped[str] = mapped_column(sa.String(64))  # of `file`
+    issued_at: Mapped[datetime]
+
+    __table_args__ = (sa.UniqueConstraint("issuer", "year", "number"),)

@@ -1,0 +1,1 @@
+"""Payment files and what comes back: one module a format, pure, from typed values to bytes and back."""
