@@ -42,6 +42,9 @@ class Settings:
     company_name: str | None
     company_iban: str | None
     company_bic: str | None
+    company_address: str | None
+    company_vat_id: str | None
+    payee_cool_off_days: int
 
 
 class _Reader:
@@ -128,6 +131,9 @@ def load(environment: Mapping[str, str]) -> Settings:
         company_name=read.text("COMPANY_NAME", "", kept_in=var_dir) or None,
         company_iban=read.checked("COMPANY_IBAN", read.text("COMPANY_IBAN", "", kept_in=var_dir), iban_fault) or None,
         company_bic=read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=var_dir), bic_fault) or None,
+        company_address=read.text("COMPANY_ADDRESS", "") or None,
+        company_vat_id=read.text("COMPANY_VAT_ID", "") or None,
+        payee_cool_off_days=read.number("PAYEE_COOL_OFF_DAYS", 3, lowest=0, highest=90),
     )
     if settings.intake_port == settings.port:
         read.faults.append("INTAKE_PORT is PORT: the second service needs a port of its own")

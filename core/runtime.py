@@ -25,6 +25,8 @@ class Company:
     name: str
     iban: str
     bic: str | None = None
+    address: str | None = None
+    vat_id: str | None = None
 
     def __repr__(self) -> str:
         return "Company(..)"
@@ -34,7 +36,8 @@ class Company:
 class Runtime:
     """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end.
 
-    `company` is None while the settings do not name an account to pay from.
+    `company` is None while the settings do not name an account to pay from. For `payee_cool_off` after an affiliate's
+    account was changed no money leaves to it.
     """
 
     engine: sa.Engine
@@ -48,6 +51,7 @@ class Runtime:
     public_url: str
     company: Company | None = None
     receipt_retention: timedelta = timedelta(days=400)
+    payee_cool_off: timedelta = timedelta(days=3)
 
     @contextmanager
     def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:

@@ -21,6 +21,8 @@ class EntryKind(StrEnum):
     REVENUE = "revenue"
     BATCH_SENT = "batch_sent"
     SETTLEMENT = "settlement"
+    PAYMENT_FAILED = "payment_failed"
+    PAYMENT_RETURNED = "payment_returned"
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,32 @@ def batch_sent(*, end_to_end_id: str, payout_id: str, affiliate_id: str, money: 
 
 def settlement(*, end_to_end_id: str, payout_id: str, bank_account: str, money: Money, settled_on: date) -> Posting:
     """Return the entry of a payout that the bank statement of `bank_account` (an IBAN) shows as paid."""
-    lines = _transfer(money, debit=(CLEARING, None), credit=(f"bank:{bank_account}", None))
+    lines = _transfer(money, debit=(CLEARING, None), credit=(bank(bank_account), None))
     return Posting(EntryKind.SETTLEMENT, "batch_item", end_to_end_id, settled_on, f"payout {payout_id} settled", lines)
+
+
+def owed_again(
+    *,
+    end_to_end_id: str,
+    payout_id: str,
+    affiliate_id: str,
+    word: str,
+    account: str,
+    money: Money,
+    happened_on: date,
+) -> Posting:
+    """Return the entry of a payment that failed or returned (`word`): from `account` it is owed to the affiliate again.
+
+    `account` is clearing while no bank statement has shown the money leave, else the bank's.
+    """
+    kind = EntryKind.PAYMENT_FAILED if word == "failed" else EntryKind.PAYMENT_RETURNED
+    lines = _transfer(money, debit=(account, None), credit=(PAYABLE, affiliate_id))
+    return Posting(kind, "batch_item", end_to_end_id, happened_on, f"payout {payout_id} {word}", lines)
+
+
+def bank(account: str) -> str:
+    """Return the name of a bank account in the journal, by its IBAN or what stands for it."""
+    return f"bank:{account}"
 
 
 def _transfer(money: Money, *, debit: tuple[str, str | None], credit: tuple[str, str | None]) -> tuple[Line, ...]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, Protocol
 
-from schwifty import BIC, IBAN
 from sqlalchemy.orm import Session
 
-from core import audit, bank_accounts, money
+from core import audit, money
 from core.actors import Actor
 from core.audit import Act
 from core.errors import Fault, Invalid
@@ -16,21 +16,16 @@ from core.rows import locked
 from core.runtime import Runtime
 from partners.changes import Change, differences
 from partners.models import Affiliate
+from partners.payees import Payee, checked, masked_account
+from partners.tax import VatFields, vat_faults
 
 STATUSES = ("new", "trusted", "suspended")
 HOLD_DAYS_MAX = 365
-
-
-@dataclass(frozen=True)
-class Payee:
-    """Whose account it is and which. No repr: an account number belongs in no log."""
-
-    name: str
-    iban: str
-    bic: str | None = None
-
-    def __repr__(self) -> str:
-        return "Payee(..)"
+# What is written as it comes.
+_PLAIN = (
+    "payment_cycle", "tax_form_required", "tax_form", "tax_form_received_on",
+    "vat_id", "address", "vat_treatment", "vat_percent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,20 @@ class NewAffiliate:
     hold_days: int = 0
     minimum_payout: str = "0"
     status: str = "new"
+    payment_cycle: str = "every_run"
+    tax_form_required: str | None = None
+    tax_form: str | None = None
+    tax_form_received_on: date | None = None
+    vat_id: str | None = None
+    address: str | None = None
+    vat_treatment: str = "none"
+    vat_percent: str | None = None
 
 
 def create(runtime: Runtime, session: Session, new: NewAffiliate, *, actor: Actor) -> Affiliate:
     """Add an affiliate; raise Invalid with every fault of its account and its minimum."""
-    minimum_minor, payee = _checked(new.minimum_payout, new.currency, new.payee)
+    found = vat_faults(_vat(new))
+    minimum_minor, payee = _checked(new.minimum_payout, new.currency, new.payee, found)
     now = runtime.clock()
     affiliate = Affiliate(
         id=runtime.new_id("aff"),
@@ -58,6 +62,7 @@ def create(runtime: Runtime, session: Session, new: NewAffiliate, *, actor: Acto
         minimum_payout_minor=minimum_minor,
         created_at=now,
         version=1,
+        **{name: getattr(new, name) for name in _PLAIN},
     )
     _set_payee(affiliate, payee)
     session.add(affiliate)
@@ -73,7 +78,9 @@ def change(runtime: Runtime, session: Session, affiliate_id: str, wanted: Change
     affiliate = locked(session, Affiliate, affiliate_id, version=wanted.version)
     values = dict(wanted.values)
     minimum = values.pop("minimum_payout", None)
-    minimum_minor, payee = _checked(minimum or "0", affiliate.currency, values.get("payee"))
+    wished = {name: values.get(name, getattr(affiliate, name)) for name in VatFields.__annotations__}
+    found = vat_faults(VatFields(**wished))
+    minimum_minor, payee = _checked(minimum or "0", affiliate.currency, values.get("payee"), found)
     before, payee_before, now = _facts(affiliate), _payee(affiliate), runtime.clock()
     if minimum is not None:
         affiliate.minimum_payout_minor = minimum_minor
@@ -97,8 +104,30 @@ def masked(iban: str | None) -> str | None:
     return None if iban is None else f"{iban[:4]}…{iban[-5:]}"
 
 
-def _checked(minimum_payout: str, currency: str, payee: Payee | None) -> tuple[int, Payee | None]:
-    found: list[Fault] = []
+class HasPayee(Protocol):
+    """A row that says whom to pay: an affiliate, or a payout as it was asked about."""
+
+    payee_name: Any
+    payee_iban: Any
+    payee_bic: Any
+    payee_kind: Any
+    payee_account: Any
+
+
+def payee_shown(row: HasPayee) -> Mapping[str, Any] | None:
+    """Return whose account it is, masked; None when there is none."""
+    if row.payee_name is None:
+        return None
+    return {
+        "name": row.payee_name,
+        "iban": masked(row.payee_iban or None),
+        "bic": row.payee_bic,
+        "kind": row.payee_kind,
+        "account": masked_account(row.payee_kind, row.payee_account),
+    }
+
+
+def _checked(minimum_payout: str, currency: str, payee: Payee | None, found: list[Fault]) -> tuple[int, Payee | None]:
     minor = 0
     try:
         minor = money.parse(minimum_payout, currency).amount_minor
@@ -107,29 +136,29 @@ def _checked(minimum_payout: str, currency: str, payee: Payee | None) -> tuple[i
     if minor < 0:
         found.append(Fault("minimum_payout", "takes zero or more"))
     if payee is not None:
-        payee = _checked_payee(payee, found)
+        payee = checked(payee, found)
     if found:
         raise Invalid.of(*found)
     return minor, payee
 
 
-def _checked_payee(payee: Payee, found: list[Fault]) -> Payee:
-    """Return `payee` with IBAN and BIC in their compact form; add what is wrong to `found`."""
-    faults = bank_accounts.faults(payee.iban, payee.bic, "payee")
-    if faults:
-        found += faults
-        return payee
-    return Payee(payee.name, IBAN(payee.iban).compact, BIC(payee.bic).compact if payee.bic is not None else None)
+def _vat(source: NewAffiliate) -> VatFields:
+    return VatFields(source.vat_id, source.vat_treatment, source.vat_percent)
 
 
 def _set_payee(affiliate: Affiliate, payee: Payee | None) -> None:
     affiliate.payee_name = payee.name if payee else None
     affiliate.payee_iban = payee.iban if payee else None
     affiliate.payee_bic = payee.bic if payee else None
+    affiliate.payee_kind = payee.kind if payee else "iban"
+    affiliate.payee_account = payee.account_text if payee else None
 
 
-def _payee(affiliate: Affiliate) -> tuple[str | None, str | None, str | None]:
-    return affiliate.payee_name, affiliate.payee_iban, affiliate.payee_bic
+def _payee(affiliate: Affiliate) -> tuple[str | None, ...]:
+    return (
+        affiliate.payee_name, affiliate.payee_iban, affiliate.payee_bic,
+        affiliate.payee_kind, affiliate.payee_account,
+    )  # fmt: skip
 
 
 def _facts(affiliate: Affiliate) -> Mapping[str, Any]:
@@ -137,6 +166,12 @@ def _facts(affiliate: Affiliate) -> Mapping[str, Any]:
         "status": affiliate.status,
         "currency": affiliate.currency,
         "payee_iban": masked(affiliate.payee_iban),
+        "payee_account": masked_account(affiliate.payee_kind, affiliate.payee_account),
+        "tax_form_received_on": affiliate.tax_form_received_on.isoformat() if affiliate.tax_form_received_on else None,
+        **{
+            name: getattr(affiliate, name)
+            for name in ("payment_cycle", "tax_form_required", "tax_form", "vat_treatment")
+        },
         "hold_days": affiliate.hold_days,
         "minimum_payout_minor": affiliate.minimum_payout_minor,
     }

@@ -5,13 +5,16 @@ from typing import Any
 import marshmallow as ma
 
 from core import money
+from core.account_texts import ACCOUNT_TYPES, HOLDERS
 from core.http.wire import Currency, Moment, Text, Wire
 from core.runtime import installed
-from partners.affiliates import HOLD_DAYS_MAX, STATUSES, NewAffiliate, Payee, masked
+from partners.affiliates import HOLD_DAYS_MAX, STATUSES, NewAffiliate, payee_shown
 from partners.campaigns import STATES as CAMPAIGN_STATES
 from partners.campaigns import WINDOW_DAYS_MAX, NewCampaign
 from partners.models import Affiliate, Campaign, CampaignTerms
+from partners.payees import Payee
 from partners.placeholders import URL_LENGTH_MAX
+from partners.tax import CYCLES, FORMS, REQUIREMENTS, TREATMENTS
 from partners.terms import KINDS, NewTerms, in_force
 from partners.wire_fields import ChangeSchema, columns, name, one_of, whole
 
@@ -19,13 +22,19 @@ AMOUNT_LENGTH_MAX = 30
 
 
 class PayeeSchema(Wire):
-    """Whose account it is and which."""
+    """Whose account it is, and one of: an IBAN, a US account, an e-mail address, free text for other ways."""
 
     shape = Payee
 
     name = name(70, required=True)
-    iban = Text(required=True, validate=ma.validate.Length(max=60))
+    iban = Text(validate=ma.validate.Length(max=60))
     bic = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=20))
+    routing_number = Text(validate=ma.validate.Length(max=20))
+    account_number = Text(validate=ma.validate.Length(max=34))
+    account_type = one_of(ACCOUNT_TYPES, metadata={"default": "checking"})
+    holder = one_of(HOLDERS, metadata={"default": "person"})
+    email = Text(validate=ma.validate.Length(max=120))
+    account = Text(validate=ma.validate.Length(1, 140))
 
 
 class AffiliateFieldsSchema(Wire):
@@ -39,6 +48,16 @@ class AffiliateFieldsSchema(Wire):
         metadata={"description": "in the affiliate's currency", "example": "25.00", "default": "0"},
     )
     status = one_of(STATUSES, metadata={"default": "new"})
+    payment_cycle = one_of(CYCLES, metadata={"default": "every_run"})
+    tax_form_required = one_of(
+        REQUIREMENTS, allow_none=True, metadata={"description": "without it this affiliate's payouts wait as drafts"}
+    )
+    tax_form = one_of(FORMS, allow_none=True, metadata={"description": "the form handed in"})
+    tax_form_received_on = ma.fields.Date(allow_none=True)
+    vat_id = Text(allow_none=True, validate=ma.validate.Length(max=20))
+    address = Text(allow_none=True, validate=ma.validate.Length(1, 300), metadata={"example": "Ring 1, 10115 Berlin"})
+    vat_treatment = one_of(TREATMENTS, metadata={"default": "none"})
+    vat_percent = Text(allow_none=True, validate=ma.validate.Length(max=8), metadata={"example": "19"})
 
 
 class NewAffiliateSchema(AffiliateFieldsSchema):
@@ -58,8 +77,10 @@ class MaskedPayeeSchema(ma.Schema):
     """An account as it is shown: the IBAN's first four and last five characters."""
 
     name = ma.fields.String()
-    iban = ma.fields.String(metadata={"example": "DE89…13000"})
+    iban = ma.fields.String(allow_none=True, metadata={"example": "DE89…13000"})
     bic = ma.fields.String(allow_none=True)
+    kind = ma.fields.String(metadata={"enum": ["iban", "us_bank", "email", "other"]})
+    account = ma.fields.String(allow_none=True, metadata={"example": "021000021 …6789"})
 
 
 class AffiliateSchema(ma.Schema):
@@ -74,15 +95,22 @@ class AffiliateSchema(ma.Schema):
     payee_changed_by = ma.fields.String(allow_none=True)
     hold_days = ma.fields.Integer()
     minimum_payout = ma.fields.String(metadata={"description": "in the affiliate's currency", "example": "25.00"})
+    payment_cycle = ma.fields.String()
+    tax_form_required = ma.fields.String(allow_none=True)
+    tax_form = ma.fields.String(allow_none=True)
+    tax_form_received_on = ma.fields.Date(allow_none=True)
+    vat_id = ma.fields.String(allow_none=True)
+    address = ma.fields.String(allow_none=True)
+    vat_treatment = ma.fields.String()
+    vat_percent = ma.fields.String(allow_none=True)
     created_at = Moment()
     version = ma.fields.Integer(required=True)
 
     @ma.pre_dump
     def _seen(self, affiliate: Affiliate, **_: object) -> dict[str, Any]:
-        payee = {"name": affiliate.payee_name, "iban": masked(affiliate.payee_iban), "bic": affiliate.payee_bic}
         return {
             **columns(affiliate, self.fields),
-            "payee": payee if affiliate.payee_iban else None,
+            "payee": payee_shown(affiliate),
             "minimum_payout": money.to_text(affiliate.minimum_payout_minor, affiliate.currency),
         }
 

@@ -1,7 +1,8 @@
 """Bundling: an affiliate's payable accruals become one payout, and a question to those who approve."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,8 +17,9 @@ from ledger import periods
 from partners.models import Affiliate
 from payouts import content
 from payouts.content import Claim
+from payouts.gates import Cycle, Papers, is_due, papers_missing
 from payouts.models import Accrual, Payout
-from payouts.states import PayoutState
+from payouts.states import ENDED, PayoutState
 from postback.models import Conversion
 
 STAGE = "stage:bundling"
@@ -32,7 +34,7 @@ def affiliates_with_payable(session: Session, *, period: str, today: date) -> Se
         _payable_up_to(period, today)
         .join(Affiliate, Affiliate.id == Accrual.affiliate_id)
         .where(
-            Affiliate.payee_iban.is_not(None),
+            sa.or_(Affiliate.payee_iban.is_not(None), Affiliate.payee_account.is_not(None)),
             Affiliate.status != "suspended",
             Accrual.currency == Affiliate.currency,
         )
@@ -48,6 +50,8 @@ def bundle(
 ) -> Payout | None:
     """Bundle what is payable to one affiliate up to the end of `period`, and ask for its approval.
 
+    While its papers are missing it is a draft that nobody is asked about, and what comes later waits behind it.
+
     Returns None when nothing, or less than its minimum, is payable: that carries forward. Amounts taken back count
     first, so that a debt never waits while money goes out.
     """
@@ -60,15 +64,19 @@ def bundle(
         .order_by(Accrual.amount_minor, Accrual.id)
         .limit(ACCRUALS_A_PAYOUT_MAX)
     )
+    if _has_draft(session, affiliate):
+        return None
     claim = Claim(affiliate, session.scalars(statement).all())
     if not claim.is_payable or claim.money.amount_minor < affiliate.minimum_payout_minor:
         return None
+    held = papers_missing(papers_of(affiliate), today=now.date())
     payout = Payout(
         id=runtime.new_id("pay"),
         affiliate_id=affiliate_id,
         currency=affiliate.currency,
         period=period,
-        state=PayoutState.PENDING,
+        state=PayoutState.PENDING if held is None else PayoutState.DRAFT,
+        reason=held,
         created_at=now,
         created_by=asked_by or STAGE,
         version=1,
@@ -77,12 +85,55 @@ def bundle(
     session.add(payout)
     session.flush()
     _take(session, claim, payout)
-    request = requests.open_request(
-        runtime, session, content.subject(payout, claim, now=now), created_by=payout.created_by
-    )
-    payout.approval_id = request.id
+    if held is None:
+        request = requests.open_request(
+            runtime, session, content.subject(payout, claim, now=now), created_by=payout.created_by
+        )
+        payout.approval_id = request.id
     audit.record(session, _act(payout, claim))
     return payout
+
+
+def due(session: Session, affiliate_ids: Sequence[str], *, period: str, now: datetime) -> list[str]:
+    """Return those of `affiliate_ids` whose cycle takes part in a bundling up to the end of `period`."""
+    found = []
+    for start in range(0, len(affiliate_ids), _IDS_A_STATEMENT):
+        chunk = affiliate_ids[start : start + _IDS_A_STATEMENT]
+        cycles = session.execute(sa.select(Affiliate.id, Affiliate.payment_cycle).where(Affiliate.id.in_(chunk)))
+        cycle_of = {row[0]: row[1] for row in cycles}
+        made: defaultdict[str, set[str]] = defaultdict(set)
+        newest: dict[str, datetime] = {}
+        bundled = (
+            sa.select(Payout.affiliate_id, Payout.period, sa.func.max(Payout.created_at))
+            .where(Payout.affiliate_id.in_(chunk), Payout.state.not_in(ENDED))
+            .group_by(Payout.affiliate_id, Payout.period)
+        )
+        if any(cycle != Cycle.EVERY_RUN for cycle in cycle_of.values()):
+            for affiliate_id, of_period, at in session.execute(bundled):
+                made[affiliate_id].add(of_period)
+                newest[affiliate_id] = max(at, newest.get(affiliate_id, at))
+        found += [
+            affiliate_id
+            for affiliate_id in chunk
+            if is_due(
+                cycle_of[affiliate_id],
+                period=period,
+                bundled_periods=frozenset(made[affiliate_id]),
+                bundled_at=newest.get(affiliate_id),
+                now=now,
+            )
+        ]
+    return found
+
+
+def papers_of(affiliate: Affiliate) -> Papers:
+    """Return what decides whether an affiliate's papers are there."""
+    return Papers(affiliate.tax_form_required, affiliate.tax_form, affiliate.tax_form_received_on, affiliate.vat_id)
+
+
+def _has_draft(session: Session, affiliate: Affiliate) -> bool:
+    drafts = sa.select(Payout.id).where(Payout.affiliate_id == affiliate.id, Payout.state == PayoutState.DRAFT)
+    return session.scalar(drafts.limit(1)) is not None
 
 
 def _payable_up_to(period: str, today: date) -> sa.Select[Accrual]:

@@ -1,5 +1,6 @@
 """What exactly is to be paid, and the question put to people about it: one hash stands for both."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from approvals import routing
 from approvals.routing import Subject
 from core.money import Money
 from partners.models import Affiliate
+from partners.payees import masked_account
+from payouts.formats.values import PayeeKind
 from payouts.models import Accrual, Payout
 from postback import covering
 from postback.models import Conversion
@@ -46,15 +49,25 @@ class Claim:
     def content(self) -> dict[str, Any]:
         """What a decision is bound to, as plain JSON."""
         return {
-            "payee": {
-                "name": self.affiliate.payee_name,
-                "iban": self.affiliate.payee_iban,
-                "bic": self.affiliate.payee_bic,
-            },
+            "payee": self._payee,
             "amount_minor": self.money.amount_minor,
             "currency": self.affiliate.currency,
             "category_codes": self.category_codes,
             "accrual_ids": sorted(accrual.id for accrual in self.accruals),
+        }
+
+    @property
+    def _payee(self) -> dict[str, Any]:
+        affiliate = self.affiliate
+        if affiliate.payee_kind == PayeeKind.IBAN:
+            return {"name": affiliate.payee_name, "iban": affiliate.payee_iban, "bic": affiliate.payee_bic}
+        account = affiliate.payee_account
+        return {
+            "name": affiliate.payee_name,
+            "kind": affiliate.payee_kind,
+            # Enough for people to recognise it, and a hash that binds their decision to all of it.
+            "account": masked_account(affiliate.payee_kind, account),
+            "account_sha256": hashlib.sha256((account or "").encode()).hexdigest(),
         }
 
     @property
@@ -69,7 +82,7 @@ class Claim:
         return (
             affiliate.status != "suspended"
             and affiliate.payee_name is not None
-            and affiliate.payee_iban is not None
+            and (affiliate.payee_iban or affiliate.payee_account) is not None
             and self.money.amount_minor > 0
         )
 
@@ -125,12 +138,15 @@ def subject(payout: Payout, claim: Claim, *, now: datetime) -> Subject:
 
 def freeze(payout: Payout, claim: Claim) -> None:
     """Write on `payout` what `claim` says now."""
-    if claim.affiliate.payee_name is None or claim.affiliate.payee_iban is None:
+    affiliate = claim.affiliate
+    if affiliate.payee_name is None or not (affiliate.payee_iban or affiliate.payee_account):
         message = "a payout goes to an account"
         raise ValueError(message)
-    payout.payee_name = claim.affiliate.payee_name
-    payout.payee_iban = claim.affiliate.payee_iban
-    payout.payee_bic = claim.affiliate.payee_bic
+    payout.payee_name = affiliate.payee_name
+    payout.payee_iban = affiliate.payee_iban or ""
+    payout.payee_bic = affiliate.payee_bic
+    payout.payee_kind = affiliate.payee_kind
+    payout.payee_account = affiliate.payee_account
     payout.amount_minor = claim.money.amount_minor
     payout.category_codes = claim.category_codes
     payout.content_hash = claim.content_hash

@@ -62,7 +62,9 @@ def cooling_until(changed_at: datetime | None, *, cool_off: timedelta, now: date
     return changed_at + cool_off
 
 
-def is_due(cycle: str, *, period: str, bundled_periods: frozenset[str], bundled_at: datetime | None, now: datetime) -> bool:
+def is_due(
+    cycle: str, *, period: str, bundled_periods: frozenset[str], bundled_at: datetime | None, now: datetime
+) -> bool:
     """Say whether a bundling up to the end of `period` (YYYY-MM) takes an affiliate of `cycle`.
 
     `bundled_periods` are those of its payouts that were not rejected or cancelled, `bundled_at` is when the newest of

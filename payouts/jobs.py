@@ -5,7 +5,7 @@ from functools import partial
 from core.draining import drain
 from core.runtime import installed
 from ledger.periods import period_of
-from payouts import accrual, adjusting, bundling, settlement
+from payouts import accrual, adjusting, bundling, self_bills, settlement
 
 # One batch holds about 20 MB for a moment, and its commit is a small part of it.
 BATCH_ROWS_MAX = 5000
@@ -24,7 +24,8 @@ def bundle(period: str | None = None, asked_by: str | None = None) -> None:
     today = runtime.clock().date()
     until = period or period_of(today)
     with runtime.reading() as session:
-        affiliate_ids = bundling.affiliates_with_payable(session, period=until, today=today)
+        payable = bundling.affiliates_with_payable(session, period=until, today=today)
+        affiliate_ids = bundling.due(session, payable, period=until, now=runtime.clock())
     for affiliate_id in affiliate_ids:
         payout = True
         while payout:
@@ -33,9 +34,15 @@ def bundle(period: str | None = None, asked_by: str | None = None) -> None:
 
 
 def settle() -> None:
-    """Act on what people decided, and ask anew about what changed since: one transaction a payout."""
+    """Act on what people decided, changed or did not answer, and write self-billing documents: a transaction each."""
     runtime = installed()
-    for step in (settlement.take_finished, settlement.restart_changed):
+    for step in (
+        settlement.take_finished,
+        settlement.restart_changed,
+        settlement.open_drafts,
+        settlement.note_unanswered,
+        self_bills.issue_next,
+    ):
         taken = True
         while taken:
             with runtime.transaction() as session:

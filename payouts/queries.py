@@ -10,7 +10,7 @@ from core import rows
 from core.http.paging import narrowed
 from core.http.wire import money_dict
 from core.money import Money
-from partners.affiliates import masked
+from partners.affiliates import masked, payee_shown
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from payouts.schemas import AccrualQuery, PayoutQuery
 from payouts.states import PayoutState
@@ -70,7 +70,7 @@ def payout_detail(session: Session, payout_id: str) -> Mapping[str, Any]:
     )
     return {
         **payout_shown(payout),
-        "payee": {"name": payout.payee_name, "iban": masked(payout.payee_iban), "bic": payout.payee_bic},
+        "payee": payee_shown(payout),
         "accrual_ids": list(accrual_ids),
         "batch_ids": list(batch_ids),
     }
@@ -92,7 +92,11 @@ def batches_shown(session: Session, found: Sequence[Batch]) -> list[Mapping[str,
             **_columns(batch, but="file_content"),
             "count": totals[batch.id][0],
             "sum": money_dict(Money(totals[batch.id][1], batch.currency)),
-            "debtor": {"name": batch.debtor_name, "iban": masked(batch.debtor_iban), "bic": batch.debtor_bic},
+            "debtor": {
+                "name": batch.debtor_name,
+                "iban": masked(batch.debtor_iban or None),
+                "bic": batch.debtor_bic,
+            },
         }
         for batch in found
     ]

@@ -15,14 +15,16 @@ from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import NumberedPageQuery, NumberedPageQuerySchema, PageQuery, PageQuerySchema, listing
 from core.runtime import installed
-from payouts import batches, queries, rulesets
+from payouts import acts, batches, queries, releasing, results, rulesets, self_bills
 from payouts.batches import NewBatch
-from payouts.models import Accrual, Batch, CategoryRuleset, Payout
+from payouts.formats.methods import METHODS
+from payouts.models import Accrual, Batch, BatchResult, CategoryRuleset, Payout
 from payouts.schemas import (
     AccrualQuery,
     AccrualQuerySchema,
     AccrualSchema,
     BatchDetailSchema,
+    BatchResultSchema,
     BatchSchema,
     NewBatchSchema,
     NewRuleset,
@@ -31,9 +33,13 @@ from payouts.schemas import (
     PayoutQuery,
     PayoutQuerySchema,
     PayoutSchema,
+    ResultUpload,
+    ResultUploadSchema,
     RulesetSchema,
     Seen,
     SeenSchema,
+    SeenWithReason,
+    SeenWithReasonSchema,
 )
 
 blueprint = Blueprint(
@@ -104,6 +110,39 @@ def show_payout(session: Session, payout_id: str) -> Mapping[str, Any]:
 
 
 @endpoint(
+    blueprint, "POST", "/payouts/<payout_id>/retry", door=FINANCE, body=SeenWithReasonSchema, answers=PayoutSchema
+)  # fmt: skip
+def retry_payout(session: Session, payout_id: str, body: SeenWithReason) -> Mapping[str, Any]:
+    """Let a payout that failed or came back be paid again; what changed since, or came back, is asked about anew."""
+    payout = acts.retry(
+        installed(), session, payout_id, version=body.version, reason=body.reason, actor=current_actor()
+    )
+    session.flush()
+    return queries.payout_shown(payout)
+
+
+@endpoint(
+    blueprint, "POST", "/payouts/<payout_id>/cancel", door=FINANCE, body=SeenWithReasonSchema, answers=PayoutSchema
+)  # fmt: skip
+def cancel_payout(session: Session, payout_id: str, body: SeenWithReason) -> Mapping[str, Any]:
+    """Give up a payout that was not sent; its accruals wait for the next bundling."""
+    payout = acts.cancel(
+        installed(), session, payout_id, version=body.version, reason=body.reason, actor=current_actor()
+    )
+    session.flush()
+    return queries.payout_shown(payout)
+
+
+@endpoint(
+    blueprint, "GET", "/payouts/<payout_id>/self-bill", door=READERS, content_type="application/pdf"
+)  # fmt: skip
+def payout_self_bill(session: Session, payout_id: str) -> flask.Response:
+    """Answer the self-billing document of a settled payout, the same bytes every time."""
+    issued = self_bills.of_payout(session, payout_id)
+    return attachment(issued.file, "application/pdf", f"{issued.content['number']}.pdf")
+
+
+@endpoint(
     blueprint, "POST", "/batches",
     door=FINANCE, body=NewBatchSchema, answers=BatchDetailSchema, status=201, creates=True,
 )  # fmt: skip
@@ -132,7 +171,7 @@ def show_batch(session: Session, batch_id: str) -> Mapping[str, Any]:
 )  # fmt: skip
 def release_batch(session: Session, batch_id: str, body: Seen) -> Mapping[str, Any]:
     """Write the payment file and let the payouts go: another person than who gathered them does."""
-    batch = batches.release(installed(), session, batch_id, version=body.version, actor=current_actor())
+    batch = releasing.release(installed(), session, batch_id, version=body.version, actor=current_actor())
     session.flush()
     return queries.batch_detail(session, batch)
 
@@ -148,7 +187,7 @@ def cancel_batch(session: Session, batch_id: str, body: Seen) -> Mapping[str, An
 
 
 @endpoint(
-    blueprint, "GET", "/batches/<batch_id>/file", door=FILE_READERS, content_type="application/xml"
+    blueprint, "GET", "/batches/<batch_id>/file", door=FILE_READERS, content_type="application/octet-stream"
 )  # fmt: skip
 def batch_file(session: Session, batch_id: str) -> flask.Response:
     """Answer the payment file exactly as it was written at the release."""
@@ -156,6 +195,32 @@ def batch_file(session: Session, batch_id: str) -> flask.Response:
     if batch.file_content is None:
         message = f"{batch_id} has no file: it is written when the batch is released"
         raise NotFound(message)
-    response = flask.Response(batch.file_content, mimetype="application/xml")
-    response.headers["Content-Disposition"] = f'attachment; filename="{batch.file_name}"'
+    return attachment(batch.file_content, METHODS[batch.method].media_type, batch.file_name or batch.id)
+
+
+@endpoint(
+    blueprint, "POST", "/batches/<batch_id>/results",
+    door=FINANCE, multipart=ResultUploadSchema, answers=BatchResultSchema, status=201, creates=True,
+)  # fmt: skip
+def receive_results(session: Session, batch_id: str, body: ResultUpload) -> BatchResult:
+    """Apply what came back about a batch: all of the file or, with one fault, nothing."""
+    upload = results.Upload(body.file.read(results.BYTES_MAX + 1), (body.file.filename or None), body.format)
+    return results.receive(installed(), session, batch_id, upload, actor=current_actor())
+
+
+@endpoint(
+    blueprint, "GET", "/batches/<batch_id>/results", door=READERS, query=PageQuerySchema,
+    answers=listing(BatchResultSchema),
+)  # fmt: skip
+def list_results(session: Session, batch_id: str, query: PageQuery) -> Page[BatchResult]:
+    """List the files that came back about a batch, newest first."""
+    statement = sa.select(BatchResult).where(BatchResult.batch_id == batches.by_id(session, batch_id).id)
+    without_content = statement.options(sa.orm.defer(BatchResult.content))
+    return page(session, without_content, BatchResult.id, limit=query.limit, after=query.after)
+
+
+def attachment(content: bytes, media_type: str, name: str) -> flask.Response:
+    """Answer a file to be kept under `name`."""
+    response = flask.Response(content, mimetype=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

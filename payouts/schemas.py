@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import marshmallow as ma
+from flask_smorest.fields import Upload
 
 from core.http.wire import Currency, Moment, MoneySchema, PageQuery, PageQuerySchema, Text, Wire
 from ledger.schemas import PERIOD
-from payouts.batches import ITEMS_MAX, METHOD, NewBatch
-from payouts.sepa import Account
-from payouts.states import PayoutState
+from payouts.batches import ITEMS_MAX, NewBatch
+from payouts.formats.methods import FILE_FORMATS, METHODS, RESULT_FORMATS
+from payouts.formats.values import PayeeKind, Payer
+from payouts.states import BatchState, ItemState, PayoutState
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,10 @@ class PayoutPayeeSchema(ma.Schema):
     """Whose account is paid; of its number only the ends are shown."""
 
     name = ma.fields.String()
-    iban = ma.fields.String(metadata={"example": "DE89…13000"})
+    iban = ma.fields.String(allow_none=True, metadata={"example": "DE89…13000"})
     bic = ma.fields.String(allow_none=True)
+    kind = ma.fields.String(metadata={"enum": list(PayeeKind)})
+    account = ma.fields.String(allow_none=True, metadata={"example": "021000021 …6789"})
 
 
 class PayoutSchema(ma.Schema):
@@ -133,6 +137,7 @@ class PayoutSchema(ma.Schema):
     category_codes = ma.fields.List(ma.fields.String())
     period = ma.fields.String()
     approval_id = ma.fields.String(allow_none=True)
+    reason = ma.fields.String(allow_none=True, metadata={"description": "why it waits, failed or came back"})
     created_at = Moment()
     created_by = ma.fields.String()
     version = ma.fields.Integer()
@@ -147,14 +152,17 @@ class PayoutDetailSchema(PayoutSchema):
     batch_ids = ma.fields.List(ma.fields.String())
 
 
-class AccountSchema(Wire):
-    """An account that pays."""
+class PayerSchema(Wire):
+    """Who pays: an IBAN for SEPA; for NACHA our bank's routing number and name, and who we are there."""
 
-    shape = Account
+    shape = Payer
 
     name = Text(required=True, validate=ma.validate.Length(1, 70))
-    iban = Text(required=True, validate=ma.validate.Length(max=42))
+    iban = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=42))
     bic = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=11))
+    routing_number = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=9))
+    company_id = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=10))
+    bank_name = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=40))
 
 
 class NewBatchSchema(Wire):
@@ -162,12 +170,16 @@ class NewBatchSchema(Wire):
 
     shape = NewBatch
 
-    method = ma.fields.String(required=True, validate=ma.validate.OneOf([METHOD]))
+    method = ma.fields.String(required=True, validate=ma.validate.OneOf(list(METHODS)))
+    format = ma.fields.String(
+        load_default=None, allow_none=True, validate=ma.validate.OneOf(FILE_FORMATS),
+        metadata={"description": "the method's usual one, when left out"},
+    )  # fmt: skip
     currency = Currency(required=True)
     payout_ids = ma.fields.List(
         ma.fields.String(), load_default=None, allow_none=True, validate=ma.validate.Length(1, ITEMS_MAX)
     )
-    debtor = ma.fields.Nested(AccountSchema, load_default=None, allow_none=True)
+    debtor = ma.fields.Nested(PayerSchema, load_default=None, allow_none=True)
 
 
 @dataclass(frozen=True)
@@ -185,12 +197,59 @@ class SeenSchema(Wire):
     version = ma.fields.Integer(required=True)
 
 
+@dataclass(frozen=True)
+class SeenWithReason(Seen):
+    """The same, and why."""
+
+    reason: str = ""
+
+
+class SeenWithReasonSchema(Wire):
+    """Body of an act on a payout."""
+
+    shape = SeenWithReason
+
+    version = ma.fields.Integer(required=True)
+    reason = Text(required=True, validate=ma.validate.Length(1, 300))
+
+
+@dataclass(frozen=True)
+class ResultUpload:
+    """The parts of the form."""
+
+    file: Any
+    format: str | None = None
+
+
+class ResultUploadSchema(Wire):
+    """Form of a result file; without `format` it is read as the batch's method usually answers."""
+
+    shape = ResultUpload
+
+    file = Upload(required=True)
+    format = ma.fields.String(load_default=None, validate=ma.validate.OneOf(RESULT_FORMATS))
+
+
+class BatchResultSchema(ma.Schema):
+    """A file that came back, and what it did."""
+
+    id = ma.fields.String(required=True)
+    batch_id = ma.fields.String()
+    format = ma.fields.String()
+    file_name = ma.fields.String(allow_none=True)
+    sha256 = ma.fields.String()
+    counts = ma.fields.Dict(metadata={"example": {"settled": 12, "failed": 1, "unchanged": 3}})
+    received_at = Moment()
+    received_by = ma.fields.String()
+
+
 class BatchSchema(ma.Schema):
     """Payouts that leave together."""
 
     id = ma.fields.String(required=True)
     method = ma.fields.String()
-    state = ma.fields.String(metadata={"enum": ["building", "released", "settled", "cancelled"]})
+    format = ma.fields.String(allow_none=True)
+    state = ma.fields.String(metadata={"enum": list(BatchState)})
     count = ma.fields.Integer()
     sum = ma.fields.Nested(MoneySchema)
     debtor = ma.fields.Nested(PayoutPayeeSchema)
@@ -209,7 +268,8 @@ class ItemSchema(ma.Schema):
     payout_id = ma.fields.String()
     end_to_end_id = ma.fields.String()
     money = ma.fields.Nested(MoneySchema)
-    state = ma.fields.String()
+    state = ma.fields.String(metadata={"enum": list(ItemState)})
+    reason = ma.fields.String(allow_none=True)
     settled_on = ma.fields.Date(allow_none=True)
     bank_line_id = ma.fields.String(allow_none=True)
 

@@ -1,29 +1,29 @@
-"""Settlement: what people decided becomes the payout's state, and what the bank shows ends it."""
+"""Settlement: what people decided becomes the payout's state, and what nobody answered is noted."""
 
-from datetime import date
-from typing import Literal
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from approvals import requests
 from approvals.models import ApprovalRequest
-from core import audit
-from core.actors import system
-from core.audit import Act
+from core.actors import Actor
 from core.database import claim as claimed
-from core.money import Money
+from core.errors import Conflict
 from core.runtime import Runtime
-from ledger import journal, posting
 from partners.models import Affiliate
-from payouts import content
+from payouts import content, moving, outcomes
+from payouts.bundling import papers_of
 from payouts.content import Claim
+from payouts.gates import papers_missing
 from payouts.models import Accrual, Batch, BatchItem, Payout
-from payouts.states import BatchState, ItemState, PayoutState
+from payouts.outcomes import ACTOR
+from payouts.outcomes import settle as settle
+from payouts.states import ItemState, PayoutState
 from postback.models import Conversion
 
-ACTOR = system("stage:settlement")
-Settled = Literal["settled", "already", "refused"]
+# A bank answers within days, with a status report or on its statement.
+UNANSWERED_AFTER = timedelta(days=7)
 
 
 def take_finished(runtime: Runtime, session: Session) -> bool:
@@ -38,17 +38,18 @@ def take_finished(runtime: Runtime, session: Session) -> bool:
     request = finished[0]
     now = runtime.clock()
     requests.mark_taken(request, now)
-    payout = _locked(session, request.subject_id)
+    payout = moving.locked(session, request.subject_id)
     # Anything else is the outcome of an earlier request: the payout has moved on.
     if payout.state != PayoutState.PENDING or payout.approval_id != request.id:
         return True
     if request.state == "rejected":
-        _move(runtime, session, payout, PayoutState.REJECTED, reason=f"rejected in {request.id}")
-        _free(session, payout)
+        reason = f"rejected in {request.id}"
+        moving.end(runtime, session, payout, PayoutState.REJECTED, reason=reason, actor=ACTOR)
         return True
     present = content.present(session, [payout])[payout.id]
     if present.is_payable and present.content_hash == request.content_hash:
-        _move(runtime, session, payout, PayoutState.APPROVED, reason=f"approved in {request.id}")
+        reason = f"approved in {request.id}"
+        moving.move(runtime, session, payout, PayoutState.APPROVED, reason=reason, actor=ACTOR)
     else:
         _restart(runtime, session, payout, request, present)
     return True
@@ -68,36 +69,53 @@ def restart_changed(runtime: Runtime, session: Session) -> bool:
     return True
 
 
-def settle(
-    runtime: Runtime, session: Session, item: BatchItem, *, bank_line_id: str, bank_account: str, settled_on: date
-) -> Settled:
-    """Mark a sent payout as paid by the line `bank_line_id` of the account `bank_account` (an IBAN), and post it.
-
-    `already`: this very line has settled it before. `refused`: it has not been sent, or another line paid it.
-    """
-    # The batch first: of the last two items settled at once, the second must see the first.
-    batch = session.get_one(Batch, item.batch_id, with_for_update=True, populate_existing=True)
-    session.refresh(item, with_for_update=True)
-    if item.state == ItemState.SETTLED and item.bank_line_id == bank_line_id:
-        return "already"
-    payout = _locked(session, item.payout_id)
-    if item.state != ItemState.LIVE or payout.state != PayoutState.SENT:
-        return "refused"
-    item.state, item.settled_on, item.bank_line_id = ItemState.SETTLED, settled_on, bank_line_id
-    _move(runtime, session, payout, PayoutState.SETTLED, reason=f"paid by {bank_line_id}")
-    session.flush()
-    if not _live_items(session, batch):
-        batch.state = BatchState.SETTLED
-        batch.version += 1
-    entry = posting.settlement(
-        end_to_end_id=item.end_to_end_id,
-        payout_id=payout.id,
-        bank_account=bank_account,
-        money=Money(item.amount_minor, batch.currency),
-        settled_on=settled_on,
+def open_drafts(runtime: Runtime, session: Session) -> bool:
+    """Ask about one draft whose affiliate's papers are there by now; say whether there was one."""
+    now = runtime.clock()
+    waiting = session.execute(
+        sa.select(Payout.id, Affiliate)
+        .join(Affiliate, Affiliate.id == Payout.affiliate_id)
+        .where(Payout.state == PayoutState.DRAFT)
+        .order_by(Payout.id)
     )
-    journal.post(runtime, session, [entry], today=runtime.clock().date())
-    return "settled"
+    free = (
+        payout_id for payout_id, affiliate in waiting if papers_missing(papers_of(affiliate), today=now.date()) is None
+    )
+    payout_id = next(free, None)
+    if payout_id is None:
+        return False
+    payout = moving.locked(session, payout_id)
+    if payout.state == PayoutState.DRAFT:
+        _ask(runtime, session, payout, content.present(session, [payout])[payout.id], reason="its papers are there")
+    return True
+
+
+def note_unanswered(runtime: Runtime, session: Session) -> bool:
+    """Note one payment that was sent and has had no answer for UNANSWERED_AFTER; say whether there was one."""
+    late = (
+        sa.select(BatchItem)
+        .join(Batch, Batch.id == BatchItem.batch_id)
+        .join(Payout, Payout.id == BatchItem.payout_id)
+        .where(
+            Payout.state == PayoutState.SENT,
+            BatchItem.state == ItemState.LIVE,
+            Batch.released_at < runtime.clock() - UNANSWERED_AFTER,
+        )
+        .order_by(BatchItem.batch_id, BatchItem.payout_id)
+        .limit(1)
+    )
+    item = session.scalar(late)
+    if item is None:
+        return False
+    outcomes.lose(runtime, session, item, reason=f"no answer for {UNANSWERED_AFTER.days} days")
+    return True
+
+
+def ask_anew(runtime: Runtime, session: Session, payout: Payout, *, reason: str, actor: Actor) -> None:
+    """Void what was decided about `payout` and ask again as it is now; end it when nothing of it can be paid."""
+    if payout.approval_id is not None:
+        requests.void(runtime, session, session.get_one(ApprovalRequest, payout.approval_id), reason, actor=actor)
+    _ask(runtime, session, payout, content.present(session, [payout])[payout.id], reason=reason, actor=actor)
 
 
 def _changed() -> sa.Select[Payout]:
@@ -108,7 +126,9 @@ def _changed() -> sa.Select[Payout]:
             Affiliate.id == Payout.affiliate_id,
             sa.or_(
                 Affiliate.payee_name.is_distinct_from(Payout.payee_name),
-                Affiliate.payee_iban.is_distinct_from(Payout.payee_iban),
+                sa.func.coalesce(Affiliate.payee_iban, "") != Payout.payee_iban,
+                Affiliate.payee_kind != Payout.payee_kind,
+                Affiliate.payee_account.is_distinct_from(Payout.payee_account),
                 Affiliate.payee_bic.is_distinct_from(Payout.payee_bic),
                 Affiliate.status == "suspended",
             ),
@@ -131,43 +151,24 @@ def _changed() -> sa.Select[Payout]:
 
 def _restart(runtime: Runtime, session: Session, payout: Payout, request: ApprovalRequest, present: Claim) -> None:
     requests.void(runtime, session, request, "what was approved has changed since", actor=ACTOR)
+    _ask(runtime, session, payout, present, reason=f"changed since {request.id}: asked anew")
+
+
+def _ask(
+    runtime: Runtime, session: Session, payout: Payout, present: Claim, *, reason: str, actor: Actor = ACTOR
+) -> None:
     if not present.is_payable:
-        _move(runtime, session, payout, PayoutState.CANCELLED, reason="nothing of it can be paid any more")
-        _free(session, payout)
+        if payout.state == PayoutState.RETURNED:
+            message = f"{payout.id} cannot be paid now: look at its affiliate and its conversions"
+            raise Conflict(message)
+        message = "nothing of it can be paid any more"
+        moving.end(runtime, session, payout, PayoutState.CANCELLED, reason=message, actor=actor)
         return
-    _free(session, payout, but={accrual.id for accrual in present.accruals})
+    moving.free(session, payout, but={accrual.id for accrual in present.accruals})
     content.freeze(payout, present)
     now = runtime.clock()
     fresh = requests.open_request(
         runtime, session, content.subject(payout, present, now=now), created_by=payout.created_by
     )
     payout.approval_id = fresh.id
-    _move(runtime, session, payout, PayoutState.PENDING, reason=f"changed since {request.id}: asked anew")
-
-
-def _move(runtime: Runtime, session: Session, payout: Payout, state: PayoutState, *, reason: str) -> None:
-    before = payout.state
-    payout.state = state
-    payout.version += 1
-    act = Act(
-        ACTOR, str(state), content.KIND, payout.id, runtime.clock(), {"state": before}, {"state": str(state)}, reason
-    )
-    audit.record(session, act)
-
-
-def _free(session: Session, payout: Payout, *, but: set[str] | None = None) -> None:
-    """Take the accruals of `payout` out of it, except those of `but`: the next bundling finds them."""
-    session.flush()
-    ids = session.scalars(sa.select(Accrual.id).where(Accrual.payout_id == payout.id)).all()
-    freed = [{"id": accrual_id, "payout_id": None} for accrual_id in ids if accrual_id not in (but or set())]
-    if freed:
-        session.execute(sa.update(Accrual), freed)
-
-
-def _live_items(session: Session, batch: Batch) -> int:
-    statement = sa.select(sa.func.count()).where(BatchItem.batch_id == batch.id, BatchItem.state == ItemState.LIVE)
-    return session.scalar(statement) or 0
-
-
-def _locked(session: Session, payout_id: str) -> Payout:
-    return session.get_one(Payout, payout_id, with_for_update=True, populate_existing=True)
+    moving.move(runtime, session, payout, PayoutState.PENDING, reason=reason, actor=actor)

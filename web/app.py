@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import approvals.routes
 import ledger.routes
 import partners.routes
+import payouts.account_routes
 import payouts.routes
 import postback.routes
 import reports.routes
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> flask.Flask:
         ledger.routes.blueprint,
         approvals.routes.blueprint,
         payouts.routes.blueprint,
+        payouts.account_routes.blueprint,
         reports.routes.blueprint,
         stage_runs.blueprint,
         audit.blueprint,

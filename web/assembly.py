@@ -41,10 +41,17 @@ def build(settings: Settings) -> Runtime:
         public_url=settings.public_url,
         company=_company(settings),
         receipt_retention=timedelta(days=settings.receipt_retention_days),
+        payee_cool_off=timedelta(days=settings.payee_cool_off_days),
     )
 
 
 def _company(settings: Settings) -> Company | None:
     if settings.company_name is None or settings.company_iban is None:
         return None
-    return Company(settings.company_name, settings.company_iban.replace(" ", ""), settings.company_bic)
+    return Company(
+        settings.company_name,
+        settings.company_iban.replace(" ", ""),
+        settings.company_bic,
+        settings.company_address,
+        settings.company_vat_id,
+    )

@@ -14,6 +14,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+
 def _columns() -> dict[str, tuple[sa.Column[object], ...]]:
     # Made anew each time: a column belongs to one table once it was added.
     return {
@@ -91,7 +92,9 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("issued_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["payout_id"], ["payouts.id"], name=op.f("fk_self_bills_payout_id_payouts")),
-        sa.ForeignKeyConstraint(["affiliate_id"], ["affiliates.id"], name=op.f("fk_self_bills_affiliate_id_affiliates")),
+        sa.ForeignKeyConstraint(
+            ["affiliate_id"], ["affiliates.id"], name=op.f("fk_self_bills_affiliate_id_affiliates")
+        ),
         sa.ForeignKeyConstraint(["corrects_id"], ["self_bills.id"], name=op.f("fk_self_bills_corrects_id_self_bills")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_self_bills")),
         sa.UniqueConstraint("issuer", "year", "number", name=op.f("uq_self_bills_issuer_year_number")),

@@ -26,6 +26,11 @@ class Method:
     total_faults: Callable[[BatchFile], list[Fault]] = lambda _file: []
 
     @property
+    def pays_from_an_account(self) -> bool:
+        """Say whether its file names the account that pays."""
+        return self.name in {"sepa", "nacha"}
+
+    @property
     def usual_format(self) -> str:
         """The format that is written when nobody asks for another."""
         return next(iter(self.writers))

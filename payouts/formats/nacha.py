@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
+from core.account_texts import account_number_fault, routing_fault
 from core.errors import Fault
 from payouts.formats import characters
 from payouts.formats.values import BatchFile, PayeeKind, Payer, Payment, UsAccount
@@ -21,10 +22,7 @@ PAYMENTS_MAX = 10_000
 _CREDITS_ONLY = "220"
 _TRANSACTION_CODES = {"checking": "22", "savings": "32"}
 _ENTRY_CLASSES = (("person", "PPD"), ("company", "CCD"))
-_WEIGHTS = (3, 7, 1, 3, 7, 1, 3, 7, 1)
 _COMPANY_ID = re.compile(r"[A-Za-z0-9]{1,10}", re.ASCII)
-_ACCOUNT_NUMBER = re.compile(r"[A-Za-z0-9\-]{1,17}", re.ASCII)
-_ROUTING_NUMBER = re.compile(r"[0-9]{9}", re.ASCII)
 _HASH_DIGITS = 10
 
 
@@ -34,20 +32,11 @@ class _Sums(NamedTuple):
     credit_minor: int
 
 
-def routing_fault(text: str) -> str | None:
-    """Return why `text` is no routing number, its check digit included; None when it is one."""
-    if not _ROUTING_NUMBER.fullmatch(text):
-        return "takes nine digits"
-    weighed = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, text, strict=True))
-    return "has a wrong check digit" if weighed % 10 else None
-
-
 def account_faults(account: UsAccount, path: str) -> list[Fault]:
     """Return everything wrong with a US account."""
     reasons = {
         "routing_number": routing_fault(account.routing_number),
-        "account_number": None if _ACCOUNT_NUMBER.fullmatch(account.account_number)
-        else "takes up to 17 letters, digits and hyphens",
+        "account_number": account_number_fault(account.account_number),
         "account_type": None if account.account_type in _TRANSACTION_CODES else "takes checking or savings",
         "holder": None if account.holder in dict(_ENTRY_CLASSES) else "takes person or company",
     }  # fmt: skip
@@ -58,7 +47,7 @@ def payer_faults(payer: Payer, path: str) -> list[Fault]:
     """Return what is wrong with who pays: a name, a bank by its routing number and name, and our id there."""
     reasons = {
         "name": characters.reason(payer.name, characters.NACHA, "NACHA"),
-        "routing_number": routing_fault(payer.routing_number or ""),
+        "routing_number": routing_fault(payer.routing_number),
         "company_id": None if _COMPANY_ID.fullmatch(payer.company_id or "") else "takes 1 to 10 letters and digits",
         "bank_name": characters.reason(payer.bank_name or "", characters.NACHA, "NACHA"),
     }

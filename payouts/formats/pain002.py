@@ -1,6 +1,6 @@
 """What a bank says about a pain.001: pain.002 (ISO 20022, EPC130-08), of any version, read as a stream of events."""
 
-from xml.parsers import expat  # noqa: S407 - a document type is refused below, and entities come only from there
+from xml.parsers import expat
 
 from core.errors import Fault
 from payouts.formats.values import Answer, Outcome, ResultFile
@@ -96,7 +96,7 @@ def read(content: bytes) -> ResultFile:
     """Return what the bank says of each payment; with a rejected whole, of every one."""
     reader = _Reader()
     try:
-        reader.parser.Parse(content, True)  # noqa: FBT003 - the last part of it
+        reader.parser.Parse(content, True)
     except expat.ExpatError as error:
         return ResultFile((), (Fault("file", f"is no XML (line {error.lineno})"),))
     except _Refused as error:

@@ -8,14 +8,16 @@ https://developer.paypal.com/docs/reports/reference/paypal-supported-currencies/
 from collections.abc import Iterator
 
 from core import money
+from core.account_texts import email_fault
 from core.errors import Fault
 from payouts.formats import tables
 from payouts.formats.values import BatchFile, Outcome, PayeeKind, Payer, Payment, ResultFile
 
 NAME = "paypal"
-CURRENCIES = frozenset(
-    "AUD BRL CAD CNY CZK DKK EUR HKD HUF ILS JPY MYR MXN TWD NZD NOK PHP PLN GBP SGD SEK CHF THB USD".split()
-)
+CURRENCIES = frozenset({
+    "AUD", "BRL", "CAD", "CNY", "CZK", "DKK", "EUR", "HKD", "HUF", "ILS", "JPY", "MYR", "MXN", "TWD", "NZD", "NOK",
+    "PHP", "PLN", "GBP", "SGD", "SEK", "CHF", "THB", "USD",
+})  # fmt: skip
 WITHOUT_DECIMALS = frozenset({"HUF", "JPY", "TWD"})
 PAYEE_KINDS = frozenset({PayeeKind.EMAIL})
 REFERENCE_LENGTH = 30
@@ -63,7 +65,7 @@ def payment_faults(payment: Payment, currency: str, path: str) -> list[Fault]:
         faults.append(Fault(path, "takes more than nothing"))
     if payment.payee.kind not in PAYEE_KINDS:
         faults.append(Fault(path, "goes to no e-mail address, which PayPal needs"))
-    elif reason := tables.email_reason(payment.payee.account):
+    elif reason := email_fault(payment.payee.account):
         faults.append(Fault(f"{path}.email", reason))
     return faults
 

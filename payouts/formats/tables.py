@@ -13,7 +13,6 @@ from payouts.formats.values import Answer, Outcome, ResultFile
 
 ROWS_MAX = 20_000
 REASON_LENGTH_MAX = 300
-_EMAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+\-]{0,63}@[A-Za-z0-9][A-Za-z0-9.\-]{0,180}\.[A-Za-z]{2,24}", re.ASCII)
 # A spreadsheet takes a cell that starts so for a formula, and a payment file must not be changed to prevent it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _DATES = ("%Y-%m-%d", "%d-%m-%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
@@ -32,11 +31,6 @@ def cell_reason(text: str) -> str | None:
     if text.startswith(_FORMULA_STARTS):
         return f"begins with {text[0]!r}, which a spreadsheet takes for a formula"
     return "has a control character" if any(not each.isprintable() for each in text) else None
-
-
-def email_reason(text: str) -> str | None:
-    """Return why `text` is no e-mail address that a payment can go to, None when it is one."""
-    return None if _EMAIL.fullmatch(text) else "is no e-mail address"
 
 
 def read(
@@ -99,7 +93,9 @@ def _answer(place: str, row: Mapping[str, str], outcomes: Mapping[str, Outcome],
     if reasons or outcome is None:
         return None
     reason = row.get("reason", "")[:REASON_LENGTH_MAX] or None
-    return Answer(place, row["end_to_end_id"], outcome, reason, amount_minor, currency if amount_minor else None, happened_on)
+    return Answer(
+        place, row["end_to_end_id"], outcome, reason, amount_minor, currency if amount_minor else None, happened_on
+    )
 
 
 def _date(text: str) -> date | None:

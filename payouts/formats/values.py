@@ -31,7 +31,7 @@ class UsAccount:
 
     def as_text(self) -> str:
         """Return the one text that is kept and compared."""
-        return "/".join((self.routing_number, self.account_number, self.account_type, self.holder))
+        return f"{self.routing_number}/{self.account_number}/{self.account_type}/{self.holder}"
 
     @classmethod
     def of_text(cls, text: str) -> "UsAccount":

@@ -7,17 +7,18 @@ recipientEmail, and the account's own: IBAN, or abartn, accountNumber and accoun
 from collections.abc import Iterator
 
 from core import money
+from core.account_texts import email_fault
 from core.errors import Fault
 from payouts.formats import nacha, tables
 from payouts.formats.values import BatchFile, Outcome, PayeeKind, Payer, Payment, ResultFile, UsAccount
 
 NAME = "wise"
-CURRENCIES = frozenset(
-    """
-    AED ARS AUD BDT BGN BRL CAD CHF CLP CNY COP CRC CZK DKK EGP EUR GBP GEL GHS HKD HUF IDR ILS INR JPY KES KRW LKR
-    MAD MXN MYR NGN NOK NPR NZD PHP PKR PLN RON SEK SGD THB TRY TZS UAH UGX USD UYU VND ZAR
-    """.split()
-)
+CURRENCIES = frozenset({
+    "AED", "ARS", "AUD", "BDT", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CRC", "CZK", "DKK", "EGP", "EUR",
+    "GBP", "GEL", "GHS", "HKD", "HUF", "IDR", "ILS", "INR", "JPY", "KES", "KRW", "LKR", "MAD", "MXN", "MYR", "NGN",
+    "NOK", "NPR", "NZD", "PHP", "PKR", "PLN", "RON", "SEK", "SGD", "THB", "TRY", "TZS", "UAH", "UGX", "USD", "UYU",
+    "VND", "ZAR",
+})  # fmt: skip
 PAYEE_KINDS = frozenset({PayeeKind.IBAN, PayeeKind.US_BANK, PayeeKind.EMAIL})
 REFERENCE_LENGTH = 15  # what every route's reference carries, but for the shortest ones
 PAYMENTS_MAX = 1_000
@@ -74,7 +75,7 @@ def payment_faults(payment: Payment, currency: str, path: str) -> list[Fault]:
         faults += nacha.account_faults(UsAccount.of_text(payee.account), path)
         if currency != "USD":
             faults.append(Fault(path, f"is in {currency}, and goes to an account in USD"))
-    elif payee.kind is PayeeKind.EMAIL and (reason := tables.email_reason(payee.account)):
+    elif payee.kind is PayeeKind.EMAIL and (reason := email_fault(payee.account)):
         faults.append(Fault(f"{path}.email", reason))
     return faults
 

@@ -169,8 +169,12 @@ def test_with_nothing_approved_there_is_no_batch(sign_in: Callable[..., Caller])
 def test_another_method_or_currency_is_refused(approved: list[str], sign_in: Callable[..., Caller]) -> None:
     finance = sign_in("finance")
 
-    assert finance.post(BATCHES, {"method": "paypal", "currency": "EUR"}).status_code == 422
+    assert finance.post(BATCHES, {"method": "cheque", "currency": "EUR"}).status_code == 422
     assert finance.post(BATCHES, {"method": "sepa", "currency": "USD"}).status_code == 422
+    assert finance.post(BATCHES, {"method": "nacha", "currency": "EUR"}).status_code == 422
+    assert finance.post(BATCHES, {"method": "sepa", "currency": "EUR", "format": "nacha"}).status_code == 422
+    # PayPal pays euro, but none of these payees has an address there.
+    assert finance.post(BATCHES, {"method": "paypal", "currency": "EUR"}).status_code == 409
 
 
 def test_the_account_that_pays_comes_from_the_body_or_the_settings_and_is_checked(
