@@ -1,5 +1,6 @@
 """What payout tests begin with: a source, a campaign, affiliates with accounts, and recorded conversions."""
 
+import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,8 +11,10 @@ import sqlalchemy as sa
 from core.runtime import Runtime
 from ledger.models import JournalLine
 from partners.models import Affiliate, Campaign, CampaignTerms, Source
+from payouts import jobs
 from payouts.models import Payout
 from postback.models import Conversion, ConversionEvent
+from tests.conftest import Answer, Caller
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 OCTOBER = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
@@ -134,3 +137,68 @@ class Books:
             for row in rows:
                 session.add(row)
                 session.flush()
+
+
+@dataclass
+class Payers:
+    """Two people of finance who pay: one gathers and uploads, the other lets go."""
+
+    books: Books
+    gatherer: Caller
+    releaser: Caller
+
+    def approved(self, *payouts_minor: int, **affiliate: Any) -> list[str]:
+        """Make an approved payout for each amount, each of an affiliate of its own; return their ids in that order."""
+        for payout_minor in payouts_minor:
+            self.books.count += 1
+            name = f"aff_p{self.books.count}"
+            self.books.affiliate(name, **affiliate)
+            currency = affiliate.get("currency", "EUR")
+            self.books.conversion(
+                f"cnv_p{self.books.count}", affiliate_id=name, payout_minor=payout_minor, currency=currency
+            )
+        jobs.accrue()
+        jobs.bundle("2026-10")
+        pending = [payout for payout in self.books.payouts() if payout.state == "pending"]
+        for payout in pending:
+            self.books.change(Payout, payout.id, state="approved")
+        return [payout.id for payout in sorted(pending, key=lambda payout: payout.affiliate_id)]
+
+    def sent(self, method: str, currency: str = "EUR", **body: Any) -> dict[str, Any]:
+        """Gather and release whatever the method can pay; return the released batch."""
+        created = self.gatherer.post("/api/v1/batches", {"method": method, "currency": currency, **body})
+        assert created.status_code == 201, created.text
+        path = f"/api/v1/batches/{created.json['id']}"
+        released = self.releaser.post(f"{path}/release", {"version": created.json["version"]})
+        assert released.status_code == 200, released.text
+        batch: dict[str, Any] = released.json
+        return batch
+
+    def file(self, batch: dict[str, Any]) -> bytes:
+        """Download the payment file of a batch."""
+        return self.releaser.get(f"/api/v1/batches/{batch['id']}/file").data
+
+    def answer(self, batch: dict[str, Any], content: bytes | str, format_name: str | None = "csv") -> Answer:
+        """Upload a result file of a batch."""
+        body = content.encode() if isinstance(content, str) else content
+        fields: dict[str, Any] = {"file": (io.BytesIO(body), "results.csv")}
+        if format_name is not None:
+            fields["format"] = format_name
+        return self.gatherer.post(f"/api/v1/batches/{batch['id']}/results", data=fields)
+
+    def said(self, batch: dict[str, Any], outcomes: str | dict[str, str]) -> Answer:
+        """Upload our own CSV with one outcome for every payment of the batch, or each by the id of its payout."""
+        lines = ["end_to_end_id,status,reason"]
+        for item in batch["items"]:
+            outcome = outcomes if isinstance(outcomes, str) else outcomes.get(item["payout_id"])
+            lines += [f"{item['end_to_end_id']},{outcome},AC04"] if outcome else []
+        return self.answer(batch, "\n".join(lines))
+
+    def state_of(self, payout_id: str) -> str:
+        """Return the state of one payout."""
+        return next(payout.state for payout in self.books.payouts() if payout.id == payout_id)
+
+    def act(self, payout_id: str, act: str) -> Answer:
+        """Retry or cancel a payout at its present version."""
+        version = self.gatherer.get(f"/api/v1/payouts/{payout_id}").json["version"]
+        return self.gatherer.post(f"/api/v1/payouts/{payout_id}/{act}", {"version": version, "reason": "seen"})

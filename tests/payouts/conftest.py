@@ -1,9 +1,12 @@
 """The books that payout tests begin with."""
 
+from collections.abc import Callable
+
 import pytest
 
 from core.runtime import Runtime
-from tests.payouts.books import Books
+from tests.conftest import Caller
+from tests.payouts.books import Books, Payers
 
 
 @pytest.fixture
@@ -14,3 +17,9 @@ def books(runtime: Runtime) -> Books:
     books.campaign()
     books.affiliate()
     return books
+
+
+@pytest.fixture
+def payers(books: Books, sign_in: Callable[..., Caller]) -> Payers:
+    """Two people of finance, on those books."""
+    return Payers(books, sign_in("finance"), sign_in("finance"))
