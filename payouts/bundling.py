@@ -11,6 +11,7 @@ from approvals import requests
 from core import audit
 from core.actors import Actor, ActorKind
 from core.audit import Act
+from core.database import among
 from core.errors import Conflict
 from core.runtime import Runtime
 from ledger import periods
@@ -66,7 +67,7 @@ def bundle(
     )
     if _has_draft(session, affiliate):
         return None
-    claim = Claim(affiliate, session.scalars(statement).all())
+    claim = Claim(affiliate, session.execute(statement.with_only_columns(*content.LINE)).all())
     if not claim.is_payable or claim.money.amount_minor < affiliate.minimum_payout_minor:
         return None
     held = papers_missing(papers_of(affiliate), today=now.date())
@@ -150,18 +151,15 @@ def _payable_up_to(period: str, today: date) -> sa.Select[Accrual]:
 
 def _take(session: Session, claim: Claim, payout: Payout) -> None:
     ids = [accrual.id for accrual in claim.accruals]
-    for start in range(0, len(ids), _IDS_A_STATEMENT):
-        chunk = ids[start : start + _IDS_A_STATEMENT]
-        taken = session.execute(
-            sa.update(Accrual)
-            .where(Accrual.id.in_(chunk), Accrual.payout_id.is_(None))
-            .values(payout_id=payout.id)
-            .returning(Accrual.id)
-            .execution_options(synchronize_session=False)
-        ).all()
-        if len(taken) != len(chunk):
-            message = "another payout has taken some of these accruals"
-            raise Conflict(message)
+    taken = session.execute(
+        sa.update(Accrual)
+        .where(among(session, Accrual.id, ids), Accrual.payout_id.is_(None))
+        .values(payout_id=payout.id)
+        .execution_options(synchronize_session=False)
+    )
+    if taken.rowcount != len(ids):  # type: ignore[attr-defined]  # an UPDATE's result is a cursor's
+        message = "another payout has taken some of these accruals"
+        raise Conflict(message)
 
 
 def _act(payout: Payout, claim: Claim) -> Act:
