@@ -27,6 +27,7 @@ VOCABULARY: Mapping[str, FieldType] = {
     "affiliate_id": FieldType.TEXT,
     "affiliate.status": FieldType.TEXT,
     "affiliate.bank_changed_days": FieldType.INTEGER,
+    "payee.payouts_before": FieldType.INTEGER,
     "source_id": FieldType.TEXT,
     "campaign_id": FieldType.TEXT,
     "category": FieldType.TEXT,

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from partners.models import Affiliate
 from partners.payees import masked_account
 from payouts.formats.values import PayeeKind
 from payouts.models import Accrual, Payout
+from payouts.states import PayoutState
 from postback import covering
 from postback.models import Conversion
 
@@ -51,17 +53,17 @@ class Claim:
     affiliate: Affiliate
     accruals: Sequence[Owed]
 
-    @property
+    @cached_property
     def money(self) -> Money:
         """The sum of the accruals, never a number of its own."""
         return Money(sum(accrual.amount_minor for accrual in self.accruals), self.affiliate.currency)
 
-    @property
+    @cached_property
     def category_codes(self) -> list[str]:
         """The categories it is spent on, each once, sorted."""
         return sorted({accrual.category_code for accrual in self.accruals})
 
-    @property
+    @cached_property
     def content(self) -> dict[str, Any]:
         """What a decision is bound to, as plain JSON."""
         return {
@@ -86,7 +88,7 @@ class Claim:
             "account_sha256": hashlib.sha256((account or "").encode()).hexdigest(),
         }
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """The hash of `content`."""
         return routing.content_hash(self.content)
@@ -137,14 +139,14 @@ def payable() -> sa.Select[Accrual]:
     )
 
 
-def subject(payout: Payout, claim: Claim, *, now: datetime) -> Subject:
+def subject(session: Session, payout: Payout, claim: Claim, *, now: datetime) -> Subject:
     """Return the question whether `payout` may be paid as `claim` says."""
     return Subject(
         kind=KIND,
         id=payout.id,
         money=claim.money,
         title=f"{claim.affiliate.name}: {claim.money} up to {payout.period}"[:300],
-        facts=_facts(claim, now=now),
+        facts=_facts(session, claim, now=now),
         content=claim.content,
         barred=_barred(payout, claim.affiliate, now=now),
     )
@@ -166,7 +168,7 @@ def freeze(payout: Payout, claim: Claim) -> None:
     payout.content_hash = claim.content_hash
 
 
-def _facts(claim: Claim, *, now: datetime) -> Mapping[str, Any]:
+def _facts(session: Session, claim: Claim, *, now: datetime) -> Mapping[str, Any]:
     affiliate, accruals = claim.affiliate, claim.accruals
     # An account that was never changed is as old as the affiliate.
     account_since = affiliate.payee_changed_at or affiliate.created_at
@@ -176,6 +178,7 @@ def _facts(claim: Claim, *, now: datetime) -> Mapping[str, Any]:
         "affiliate_id": affiliate.id,
         "affiliate.status": affiliate.status,
         "affiliate.bank_changed_days": (now - account_since).days,
+        "payee.payouts_before": _payouts_before(session, affiliate),
         "source_id": {accrual.source_id for accrual in accruals},
         "campaign_id": {accrual.campaign_id for accrual in accruals},
         "category": set(claim.category_codes),
@@ -184,6 +187,19 @@ def _facts(claim: Claim, *, now: datetime) -> Mapping[str, Any]:
         "covered_fields": frozenset.intersection(*(covering.fields(accrual.covered_fields) for accrual in accruals)),
         "amount_is_covered": all(accrual.is_amount_covered for accrual in accruals),
     }
+
+
+def _payouts_before(session: Session, affiliate: Affiliate) -> int:
+    """Return how many payouts have reached exactly this account: of a new one, whoever gave it to us, none."""
+    same = (
+        Payout.payee_kind == affiliate.payee_kind,
+        Payout.payee_iban == (affiliate.payee_iban or ""),
+        Payout.payee_account.is_not_distinct_from(affiliate.payee_account),
+    )
+    settled = sa.select(sa.func.count()).where(
+        Payout.affiliate_id == affiliate.id, Payout.state == PayoutState.SETTLED, *same
+    )
+    return session.scalar(settled) or 0
 
 
 def _barred(payout: Payout, affiliate: Affiliate, *, now: datetime) -> frozenset[str]:

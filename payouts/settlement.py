@@ -168,7 +168,7 @@ def _ask(
     content.freeze(payout, present)
     now = runtime.clock()
     fresh = requests.open_request(
-        runtime, session, content.subject(payout, present, now=now), created_by=payout.created_by
+        runtime, session, content.subject(session, payout, present, now=now), created_by=payout.created_by
     )
     payout.approval_id = fresh.id
     moving.move(runtime, session, payout, PayoutState.PENDING, reason=reason, actor=actor)

@@ -11,11 +11,13 @@ from core.runtime import Runtime
 from ledger import periods
 from payouts import settlement
 from payouts.models import Batch, BatchItem, Payout
+from reports import returned_payments
 from reports.matching import DiscrepancyClass, Found, Leg, Pass, class_of_pair
 from reports.models import BankLine, Match
 from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, streamed
 
-SENT = ("live", "settled")  # of a released batch: these items' money has left, or is on its way
+# Of a released batch: these items' money has left, is on its way, or has left and come back.
+SENT = ("live", "settled", "returned")
 _BEFORE_RELEASE = timedelta(days=1)
 
 
@@ -73,11 +75,15 @@ class PayoutLeg:
 
     def settle(self, runtime: Runtime, session: Session) -> int:
         """Settle every item whose debit has its amount; return how many could not be, for their state forbids it."""
+        # A result file may have settled it before: then its line is still to be kept.
+        is_open = sa.or_(
+            BatchItem.state == "live", sa.and_(BatchItem.state == "settled", BatchItem.bank_line_id.is_(None))
+        )
         exact = (
             sa.select(BatchItem, BankLine)
             .join(PAIRS, PAIRS.c.our_id == BatchItem.payout_id)
             .join(BankLine, BankLine.id == PAIRS.c.their_id)
-            .where(BatchItem.state == "live", PAIRS.c.ours_minor == PAIRS.c.theirs_minor)
+            .where(is_open, PAIRS.c.ours_minor == PAIRS.c.theirs_minor)
             .order_by(BatchItem.payout_id)
         )
         refused = 0
@@ -86,6 +92,7 @@ class PayoutLeg:
                 runtime, session, item, bank_line_id=line.id, bank_account=line.account, settled_on=line.booked_on
             )
             refused += outcome == "refused"
+        returned_payments.take_back(runtime, session, self._first, self._last)
         return refused
 
     def counts(self, session: Session) -> Counts:

@@ -11,6 +11,7 @@ from partners.models import Affiliate
 from tests.conftest import Caller, TestClock
 
 PAYEE = {"name": "Blog One GmbH", "iban": "DE89370400440532013000", "bic": "COBADEFFXXX"}
+IBAN_KIND = {"kind": "iban", "account": None}
 BLOG_ONE = {"name": "Blog One", "currency": "EUR", "payee": PAYEE, "hold_days": 14, "minimum_payout": "25.00"}
 
 
@@ -21,7 +22,7 @@ def test_an_account_is_kept_whole_and_shown_masked(machine: Caller, runtime: Run
     affiliate_id = created.json["id"]
 
     assert created.status_code == 201
-    assert created.json["payee"] == {"name": "Blog One GmbH", "iban": "DE89…13000", "bic": "COBADEFFXXX"}
+    assert created.json["payee"] == {"name": "Blog One GmbH", "iban": "DE89…13000", "bic": "COBADEFFXXX", **IBAN_KIND}
     assert created.json["minimum_payout"] == "25.00"
     assert created.json["hold_days"] == 14
     assert created.json["status"] == "new"
@@ -85,7 +86,7 @@ def test_a_changed_account_is_marked_and_audited_with_its_ends_alone(
         {"version": 1, "payee": {"name": "Blog One GmbH", "iban": "FR1420041010050500013M02606"}},
     )
 
-    assert changed.json["payee"] == {"name": "Blog One GmbH", "iban": "FR14…02606", "bic": None}
+    assert changed.json["payee"] == {"name": "Blog One GmbH", "iban": "FR14…02606", "bic": None, **IBAN_KIND}
     assert changed.json["payee_changed_at"] == "2026-11-02T12:00:00Z"
     assert changed.json["payee_changed_by"] == manager.staff_id
     assert changed.json["version"] == 2

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 from payouts import jobs
 from postback.models import Conversion
@@ -13,7 +14,7 @@ from tests.payouts.books import Books, Payers
 BALANCE = "/api/v1/affiliates/{}/balance"
 
 
-def euros(balance: dict[str, dict[str, str]]) -> dict[str, str]:
+def euros(balance: dict[str, Any]) -> dict[str, str]:
     return {name: money["amount"] for name, money in balance.items() if isinstance(money, dict)}
 
 

@@ -86,7 +86,9 @@ def test_each_payout_is_approved_gathered_and_sent_once_whoever_is_quicker(
         files = list(session.scalars(sa.select(Batch.file_content).where(Batch.file_content.is_not(None))))
         assert first_break(session)[1] is None
     paid = Counter(
-        account for file in files for account in etree.fromstring(file).xpath("//*[local-name()='EndToEndId']/text()")
+        each.text
+        for file in files
+        for each in etree.fromstring(file or b"").iter("{urn:iso:std:iso:20022:tech:xsd:pain.001.001.03}EndToEndId")
     )
     assert states == {"sent": count}
     assert len(live) == count

@@ -176,3 +176,27 @@ def test_a_debit_before_the_payment_left_does_not_pay_it_by_its_text(runtime: Ru
         build.bank_line(build.bank_statement(), -1250, text="E2E-1", booked_on=date(2026, 10, 19))
 
     assert reconcile("payout").counts["matched"] == 0
+
+
+def test_a_credit_that_names_a_settled_payment_and_gives_all_of_it_back_reopens_its_payout(
+    runtime: Runtime, reconcile: Reconcile
+) -> None:
+    with runtime.transaction() as session:
+        build = Builder(runtime, session)
+        back = sent(build, 1250, "E2E-1")
+        less = sent(build, 999, "E2E-2")
+        statement = build.bank_statement()
+        for end_to_end_id, amounts in (("E2E-1", (-1250, 1250)), ("E2E-2", (-999, 900))):
+            for amount_minor in amounts:
+                build.bank_line(statement, amount_minor, end_to_end_id=end_to_end_id)
+
+    first = reconcile("payout")
+    second = reconcile("payout")
+
+    # The debits are still the items' own; one credit less than was paid is for a person.
+    assert first.counts["matched"] == second.counts["matched"] == 2
+    with runtime.reading() as session:
+        assert session.get_one(Payout, back.id).state == "returned"
+        assert session.get_one(Payout, less.id).state == "settled"
+        kinds = session.scalars(sa.select(JournalEntry.kind).order_by(JournalEntry.kind)).all()
+    assert kinds == ["batch_sent", "batch_sent", "payment_returned", "settlement", "settlement"]

@@ -104,5 +104,5 @@ def test_whatever_has_no_faults_is_valid_and_adds_up(name: str, amounts: list[in
     for version, write in WRITERS.items():
         content = whole(write, batch_file(payments))
         releasing.check_schema(content, version)
-        said = etree.fromstring(content).xpath("//*[local-name()='InstdAmt']/text()")
-        assert [Decimal(each) * 100 for each in said] == amounts
+        said = etree.fromstring(content).iter(f"{{urn:iso:std:iso:20022:tech:xsd:{version}}}InstdAmt")
+        assert [Decimal(each.text or "") * 100 for each in said] == amounts
