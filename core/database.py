@@ -270,14 +270,3 @@ def lock(session: Session, name: str) -> None:
     """Hold the lock `name` until the transaction ends: of several transactions that ask, one goes on at a time."""
     if is_postgresql(session):
         session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
-
-
-def among(session: Session, column: Any, values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Return the condition that `column` is one of `values`: one parameter, however many they are."""
-    if is_postgresql(session):
-        listed = sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.String), unique=True)
-        is_one: sa.ColumnElement[bool] = column == sa.any_(listed)
-        return is_one
-    unfolded = sa.func.json_each(json.dumps(list(values))).table_valued("value")
-    is_in: sa.ColumnElement[bool] = column.in_(sa.select(unfolded.c.value))
-    return is_in

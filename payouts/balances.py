@@ -16,6 +16,7 @@ from ledger import periods
 from ledger.models import JournalEntry, JournalLine
 from ledger.posting import PAYABLE
 from partners.models import Affiliate
+from payouts import content
 from payouts.models import Accrual, Payout
 from payouts.states import PayoutState
 from postback.models import Conversion
@@ -71,7 +72,7 @@ def balances(session: Session, affiliate_id: str, *, today: date) -> list[Balanc
     is_held = sa.or_(
         Accrual.payable_on > today,
         Conversion.hold_reason.is_not(None),
-        Conversion.state.not_in(("accrued", "reversed")),
+        Conversion.state.not_in(content.COUNTING),
     )
     place = sa.case(
         (Payout.state == PayoutState.SETTLED, "paid"),

@@ -31,7 +31,7 @@ _PAYOUTS_A_STATEMENT = 500
 # What is read of an accrual here: its terms and names would be most of the bytes, and of the time.
 LINE = (
     Accrual.id, Accrual.payout_id, Accrual.amount_minor, Accrual.category_code, Accrual.source_id,
-    Accrual.campaign_id, Accrual.assurance,
+    Accrual.campaign_id, Accrual.assurance, Accrual.covered_fields, Accrual.is_amount_covered,
 )  # fmt: skip
 
 
@@ -44,6 +44,8 @@ class Owed(Protocol):
     source_id: Any
     campaign_id: Any
     assurance: Any
+    covered_fields: Any
+    is_amount_covered: Any
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def test_what_an_affiliate_may_be_paid_becomes_one_payout_with_one_request(
         "affiliate_id": "aff_1",
         "affiliate.status": "new",
         "affiliate.bank_changed_days": 305,
+        "payee.payouts_before": 0,
         "source_id": ["src_1"],
         "campaign_id": ["cmp_1"],
         "category": ["uncategorised"],
