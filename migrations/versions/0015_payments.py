@@ -9,8 +9,8 @@ from alembic import op
 from core.database import Id, Json, UtcDateTime
 from core.triggers import append_only, not_append_only
 
-revision = "0011"
-down_revision = "0010"
+revision = "0015"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
