@@ -83,6 +83,11 @@ def fields(condition: Mapping[str, Any]) -> set[str]:
     return found
 
 
+def fits(operator: str, value: Any, operand: Any) -> bool:
+    """Say whether one `value` passes one test, which must be without faults and not `is_null`."""
+    return bool(_TESTS[operator](value, operand))
+
+
 def _always(_facts: Facts) -> bool:
     return True
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from approvals import separation
 from core import audit, doorbell, rows
 from core.actors import Actor
 from core.audit import Act
@@ -75,14 +76,18 @@ def create(runtime: Runtime, session: Session, new: NewBatch, *, actor: Actor) -
 def release(runtime: Runtime, session: Session, batch_id: str, *, version: int, actor: Actor) -> Batch:
     """Write the payment file, once, and mark its payouts as sent; the same file is downloaded ever after.
 
-    Raises Forbidden for whoever gathered the batch, Conflict when it has moved on from `version` or one of its payouts
-    is no longer what was approved, Invalid when a bank would not take an account.
+    Raises Forbidden for whoever gathered the batch or decided one of its payouts, Conflict when it has moved on from
+    `version` or one of its payouts is no longer what was approved, Invalid when a bank would not take an account.
     """
     batch = _building(session, batch_id, version)
     if batch.created_by == actor.id:
         message = "whoever gathered a batch cannot release it: another person does"
         raise Forbidden(message)
     payouts = _payouts(session, batch)
+    decided = separation.voices(session, [payout.approval_id for payout in payouts.values() if payout.approval_id])
+    if actor.id in decided:
+        message = "whoever had a say in a payout's approval cannot release it: another person does"
+        raise Forbidden(message, slug="has-decided")
     claims = content.present(session, list(payouts.values()))
     faults = [
         fault

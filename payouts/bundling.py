@@ -78,7 +78,7 @@ def bundle(
     session.flush()
     _take(session, claim, payout)
     request = requests.open_request(
-        runtime, session, content.subject(payout, claim, now=now), created_by=payout.created_by
+        runtime, session, content.subject(session, payout, claim, now=now), created_by=payout.created_by
     )
     payout.approval_id = request.id
     audit.record(session, _act(payout, claim))

@@ -15,7 +15,7 @@ from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import NumberedPageQuery, NumberedPageQuerySchema, PageQuery, PageQuerySchema, listing
 from core.runtime import installed
-from payouts import batches, queries, rulesets
+from payouts import batches, queries, resubmitting, rulesets
 from payouts.batches import NewBatch
 from payouts.models import Accrual, Batch, CategoryRuleset, Payout
 from payouts.schemas import (
@@ -31,6 +31,8 @@ from payouts.schemas import (
     PayoutQuery,
     PayoutQuerySchema,
     PayoutSchema,
+    Resubmission,
+    ResubmissionSchema,
     RulesetSchema,
     Seen,
     SeenSchema,
@@ -100,6 +102,19 @@ def list_payouts(session: Session, query: PayoutQuery) -> Page[Mapping[str, Any]
 @endpoint(blueprint, "GET", "/payouts/<payout_id>", door=READERS, answers=PayoutDetailSchema)
 def show_payout(session: Session, payout_id: str) -> Mapping[str, Any]:
     """Show a payout with the accruals it is made of."""
+    return queries.payout_detail(session, payout_id)
+
+
+@endpoint(
+    blueprint, "POST", "/payouts/<payout_id>/resubmit",
+    door=FINANCE, body=ResubmissionSchema, answers=PayoutDetailSchema, creates=True,
+)  # fmt: skip
+def resubmit_payout(session: Session, payout_id: str, body: Resubmission) -> Mapping[str, Any]:
+    """Ask anew about a rejected payout: a new request follows the old one, and who resubmits does not decide it."""
+    resubmitting.resubmit(
+        installed(), session, payout_id, version=body.version, reason=body.reason, actor=current_actor()
+    )
+    session.flush()
     return queries.payout_detail(session, payout_id)
 
 
