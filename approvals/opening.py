@@ -104,7 +104,7 @@ def _refuse_open(session: Session, subjects: Sequence[Subject]) -> None:
             ApprovalRequest.subject_kind.in_({subject.kind for subject in chunk}),
             ApprovalRequest.state == RequestState.OPEN,
         )
-        found = set(session.execute(statement).tuples())
+        found = {(row.subject_kind, row.subject_id) for row in session.execute(statement)}
         taken = next((subject for subject in chunk if (subject.kind, subject.id) in found), None)
         if taken is not None:
             message = f"{taken.kind} {taken.id} has an open approval request already"
