@@ -1,7 +1,7 @@
 """The people who may decide today, and whom a step's `approvers` come to."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,18 +22,26 @@ class Deciders:
     roles: Mapping[str, frozenset[str]]  # staff id -> roles, in the order people came
     groups: Mapping[str, frozenset[str]]
     limits: Mapping[tuple[str, str], int]  # (staff id, currency) -> minor units
+    _found: dict[tuple[str, str], list[str]] = field(default_factory=dict, repr=False, compare=False)
 
-    def who(self, approvers: Mapping[str, str], facts: Mapping[str, Any]) -> list[str]:
+    def who(self, approvers: Mapping[str, str], facts: Mapping[str, Any]) -> Sequence[str]:
         """Return the ids of those whom `approvers` come to for a request with `facts`, in the order they came."""
-        if "role" in approvers:
-            return [staff_id for staff_id, roles in self.roles.items() if approvers["role"] in roles]
-        if "group" in approvers:
-            members = self.groups.get(approvers["group"], frozenset())
-            return [staff_id for staff_id in self.roles if staff_id in members]
+        [(kind, name)] = approvers.items()
+        if kind != "limit_covers":
+            # The same for every request: of many that are opened together each would look through everybody.
+            if (kind, name) not in self._found:
+                self._found[kind, name] = self._named(kind, name)
+            return self._found[kind, name]
         amount, currency = facts.get("amount_base"), facts.get("currency")
         if not isinstance(amount, int) or not isinstance(currency, str):
             return []
         return [staff_id for staff_id in self.roles if self.limits.get((staff_id, currency), -1) >= amount]
+
+    def _named(self, kind: str, name: str) -> list[str]:
+        if kind == "role":
+            return [staff_id for staff_id, roles in self.roles.items() if name in roles]
+        members = self.groups.get(name, frozenset())
+        return [staff_id for staff_id in self.roles if staff_id in members]
 
     def is_admin(self, staff_id: str) -> bool:
         """Say whether the person is an admin."""

@@ -1,4 +1,4 @@
-"""How would last month have been routed?"""
+"""How a month would have been routed by another policy, without changing anything."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -8,9 +8,8 @@ import sqlalchemy as sa
 
 from approvals.models import ApprovalRequest
 from core.runtime import Runtime
-from partners.models import Affiliate
+from partners.models import Affiliate, PayeeEdit
 from payouts import bundling, jobs
-from partners.models import PayeeEdit
 from payouts.models import Accrual, Payout
 from postback.models import Conversion
 from tests.conftest import Caller, TestClock
