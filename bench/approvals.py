@@ -1,7 +1,7 @@
 """How fast policies route: rules decided a second, and requests routed and stored a second on PostgreSQL.
 
 `python -m bench.approvals --requests 20000`; batches of 500 subjects, each one transaction, under a policy of 20 chains
-with three steps, 60 people. What is counted at the end stands in the database.
+with three steps, 30 people. What is counted at the end stands in the database.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from core.runtime import Runtime
 NEEDED_A_SECOND = 2000
 BATCH = 500
 CHAINS = 20
-PEOPLE = 60
+PEOPLE = 30
 ACCRUALS = 20
 ROLES = ("finance", "manager", "admin")
 
@@ -66,7 +66,7 @@ def main() -> int:
                     f"{each['per_second']:.0f}",
                     f"{each['our_cpu_us']:.0f}",
                     f"{each['database_cpu_us']:.0f}",
-                ]  # fmt: skip
+                ]
                 for number, each in enumerate(rounds, start=1)
             ],
         ),
