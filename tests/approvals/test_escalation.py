@@ -24,7 +24,7 @@ def policy(use_steps: Callable[..., None], step: Callable[..., dict[str, Any]]) 
     """Put in force one step of finance with the given parts."""
 
     def used(**parts: Any) -> None:
-        policy(**parts)
+        use_steps(step("finance", **parts))
 
     return used
 
