@@ -13,8 +13,8 @@ from core.money import Money
 
 # What a condition may ask about a subject. `amount_base` is what thresholds look at: the larger of this subject's
 # amount and of what its affiliate comes to in the month, so that splitting ducks under none. `amount_alone` is this
-# subject's by itself. Both count minor units of `currency`. `covered_fields` and `amount_is_covered` say what is covered
-# by the proof of every conversion in it.
+# subject's by itself. Both count minor units of `currency`. `covered_fields` and `amount_is_covered` say what is
+# covered by the proof of every conversion in it.
 VOCABULARY: Mapping[str, FieldType] = {
     "amount_base": FieldType.INTEGER,
     "amount_alone": FieldType.INTEGER,
