@@ -1,6 +1,6 @@
 """Who may not decide a request: its creator, whoever edited the payee's account, whoever released it.
 
-The database refuses the same by triggers (migration "approvals"): what is asked here gives the refusal its words.
+The database refuses the same by triggers (migration 0014): what is asked here gives the refusal its words.
 """
 
 from collections import defaultdict

@@ -123,7 +123,7 @@ def _value(column: sa.Column[Any]) -> object:
 
 
 def test_what_was_decided_and_edited_before_separation_was_held_counts_for_it(empty: sa.Engine) -> None:
-    migrate(empty, "0011")
+    migrate(empty, "0013")
     decision = {
         "id": "dec_1", "request_id": "apr_1", "step_id": "finance", "actor_id": "stf_ann", "verdict": "approve",
         "content_hash": "sha256:00", "decided_at": NOW,

@@ -10,8 +10,8 @@ from alembic import op
 from core.database import Id, Json, Minor, UtcDateTime
 from core.triggers import append_only, not_append_only
 
-revision = "0012"
-down_revision = "0011"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
