@@ -19,6 +19,8 @@ from tests.conftest import PostgresqlDatabases
 from web import tables
 from web.commands import MIGRATIONS, migrate
 
+# A decision's trigger has written their rows already.
+FILLED_BY_TRIGGERS = {"approval_voices"}
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 REVISIONS = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()][::-1]
 
@@ -57,7 +59,8 @@ def test_every_migration_goes_down_and_up_again_with_rows_in_its_tables(empty: s
     migrate(empty)
     with empty.begin() as connection:
         for table in tables.METADATA.sorted_tables:
-            connection.execute(table.insert().values(**_row(table)))
+            if table.name not in FILLED_BY_TRIGGERS:
+                connection.execute(table.insert().values(**_row(table)))
 
     for revision in [*reversed(REVISIONS[:-1]), "base"]:
         migrate(empty, revision, down=True)
