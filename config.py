@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from core import mail, webhooks
 from core.bank_accounts import bic_fault, iban_fault
 
 KEY_BYTES = 32
@@ -45,6 +47,10 @@ class Settings:
     company_address: str | None
     company_vat_id: str | None
     payee_cool_off_days: int
+    smtp_url: str | None
+    mail_from: str
+    webhook_url: str | None
+    webhook_secret: str | None
 
 
 class _Reader:
@@ -134,11 +140,17 @@ def load(environment: Mapping[str, str]) -> Settings:
         company_address=read.text("COMPANY_ADDRESS", "") or None,
         company_vat_id=read.text("COMPANY_VAT_ID", "") or None,
         payee_cool_off_days=read.number("PAYEE_COOL_OFF_DAYS", 3, lowest=0, highest=90),
+        smtp_url=read.checked("SMTP_URL", read.text("SMTP_URL", ""), _smtp_fault) or None,
+        mail_from=read.checked("MAIL_FROM", read.text("MAIL_FROM", "clickledger@localhost"), _address_fault),
+        webhook_url=read.checked("WEBHOOK_URL", read.text("WEBHOOK_URL", ""), _url_fault) or None,
+        webhook_secret=read.checked("WEBHOOK_SECRET", read.text("WEBHOOK_SECRET", ""), _webhook_secret_fault) or None,
     )
     if settings.intake_port == settings.port:
         read.faults.append("INTAKE_PORT is PORT: the second service needs a port of its own")
     if (settings.company_name is None) is not (settings.company_iban is None):
         read.faults.append("COMPANY_NAME and COMPANY_IBAN go together: payment files name both")
+    if (settings.webhook_url is None) is not (settings.webhook_secret is None):
+        read.faults.append("WEBHOOK_URL and WEBHOOK_SECRET go together: no event is sent unsigned")
     if read.faults:
         raise ConfigurationError(read.faults)
     return settings
@@ -179,6 +191,21 @@ def _redis_fault(url: str) -> str | None:
 
 def _url_fault(url: str) -> str | None:
     return None if url.startswith(("http://", "https://")) else "must begin with http:// or https://"
+
+
+def _smtp_fault(url: str) -> str | None:
+    if mail.server_of(url) is not None:
+        return None
+    return "must be smtp://user:password@host:587, smtps://.., or smtp+plain://host without a password"
+
+
+def _address_fault(text: str) -> str | None:
+    is_one = re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text)
+    return None if is_one else "must be one e-mail address"
+
+
+def _webhook_secret_fault(text: str) -> str | None:
+    return None if webhooks.key_of(text) is not None else "must be whsec_ and base64 of 24 to 64 bytes"
 
 
 def _secret_key_fault(text: str) -> str | None:

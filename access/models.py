@@ -46,3 +46,14 @@ class ApiToken(Base):
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class GroupMember(Base):
+    """One person in one group; a group is there while it has a member."""
+
+    __tablename__ = "staff_group_members"
+
+    group_name: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    staff_id: Mapped[str] = mapped_column(sa.ForeignKey("staff.id"), primary_key=True)
+    added_at: Mapped[datetime]
+    added_by: Mapped[str] = mapped_column(sa.String(120))

@@ -1,6 +1,6 @@
 """Reads of approvals: the list, one person's inbox, one request with what is still missing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
-from approvals import deciding, requests, routing
-from approvals.deciding import RequestState, StepState
-from approvals.models import ApprovalDecision, ApprovalRequest, ApprovalStep
+from approvals import deciders, deciding, delegations, inbox, requests, routing, separation
+from approvals.deciders import Deciders
+from approvals.deciding import RequestState
+from approvals.models import ApprovalComment, ApprovalDecision, ApprovalRequest
 from core.http.paging import Page, page
 from core.money import Money
 from core.rows import existing
@@ -23,6 +24,8 @@ class DecisionView:
 
     id: str
     actor_id: str
+    on_behalf_of: str | None
+    is_forced: bool
     verdict: str
     comment: str | None
     content_hash: str
@@ -34,12 +37,20 @@ class StepView:
     """One step as it is shown; `note` says in words why it was skipped, or that too few people may decide it."""
 
     id: str
+    stage: int
     state: str
     need: int
     approvers: dict[str, Any]
     approver_ids: list[str]
+    added: dict[str, str]
+    due_at: datetime | None
     decisions: list[DecisionView]
     note: str | None
+
+    @property
+    def principals(self) -> list[str]:
+        """Return the ids of those for whom delegates have decided it."""
+        return [each.on_behalf_of for each in self.decisions if each.on_behalf_of is not None]
 
 
 @dataclass(frozen=True)
@@ -61,16 +72,13 @@ class RequestView:
     barred: list[str]
     created_at: datetime
     finished_at: datetime | None
+    previous_id: str | None
     version: int
 
-    def waits_for(self, staff_id: str) -> bool:
-        """Say whether the person may decide now: he approves the open step and has not been counted yet."""
-        decided = {each.actor_id for step in self.steps for each in step.decisions}
-        return (
-            self.state == RequestState.OPEN
-            and staff_id not in decided
-            and any(step.state == StepState.ACTIVE and staff_id in step.approver_ids for step in self.steps)
-        )
+    @property
+    def said(self) -> list[DecisionView]:
+        """Return every decision, in the order they were taken."""
+        return sorted((each for step in self.steps for each in step.decisions), key=lambda each: each.id)
 
 
 def listed(
@@ -81,8 +89,9 @@ def listed(
     states: Collection[str] = (),
     subject_id: str | None = None,
     waiting_for: str | None = None,
+    now: datetime,
 ) -> Page[RequestView]:
-    """Return requests, newest first, in any of `states`; `waiting_for` is a staff id: those he may decide now."""
+    """Return requests, newest first, in any of `states`; `waiting_for` is a staff id: those he may decide at `now`."""
     statement = sa.select(ApprovalRequest).options(
         selectinload(ApprovalRequest.steps), selectinload(ApprovalRequest.decisions)
     )
@@ -91,17 +100,30 @@ def listed(
     if subject_id is not None:
         statement = statement.where(ApprovalRequest.subject_id == subject_id)
     if waiting_for is not None:
-        statement = statement.where(*_waiting_for(waiting_for))
+        statement = statement.where(inbox.waits_for(session, waiting_for, now))
     found = page(session, statement, ApprovalRequest.id, limit=limit, after=after)
-    return Page([view(request) for request in found.items], found.next)
+    return Page(views(session, found.items), found.next)
 
 
 def one(session: Session, request_id: str) -> RequestView:
     """Return the request; raise NotFound when there is none."""
-    return view(existing(session, ApprovalRequest, request_id))
+    return views(session, [existing(session, ApprovalRequest, request_id)])[0]
 
 
-def sums_waiting_for(session: Session, staff_id: str) -> list[tuple[int, Money]]:
+def may_decide(session: Session, request_id: str, staff_id: str, now: datetime) -> bool:
+    """Say whether the person's word would count now, for himself or for somebody who has delegated to him."""
+    request = existing(session, ApprovalRequest, request_id)
+    snapshot = requests.present(session, request, deciders.load(session))
+    return deciding.may_decide(snapshot, staff_id, delegations.principals(session, staff_id, request.facts, now))
+
+
+def comments(session: Session, request_id: str) -> Sequence[ApprovalComment]:
+    """Return what was said about the request, in order."""
+    statement = sa.select(ApprovalComment).where(ApprovalComment.request_id == request_id).order_by(ApprovalComment.id)
+    return session.scalars(statement).all()
+
+
+def sums_waiting_for(session: Session, staff_id: str, now: datetime) -> list[tuple[int, Money]]:
     """Return how many requests wait for the person and how much they are, a currency each, by currency."""
     rows = session.execute(
         sa.select(
@@ -109,7 +131,7 @@ def sums_waiting_for(session: Session, staff_id: str) -> list[tuple[int, Money]]
             sa.func.count(),
             sa.cast(sa.func.sum(ApprovalRequest.amount_minor), sa.BigInteger),
         )
-        .where(*_waiting_for(staff_id))
+        .where(inbox.waits_for(session, staff_id, now))
         .group_by(ApprovalRequest.currency)
         .order_by(ApprovalRequest.currency)
     )
@@ -122,49 +144,47 @@ def count_open(session: Session) -> int:
     return session.scalar(statement.where(ApprovalRequest.state == RequestState.OPEN)) or 0
 
 
-def view(request: ApprovalRequest) -> RequestView:
-    """Return `request` as it is shown."""
+def views(session: Session, found: Iterable[ApprovalRequest]) -> list[RequestView]:
+    """Return requests as they are shown."""
+    rows = list(found)
+    able, barred = deciders.load(session), separation.barred(session, rows)
+    return [_view(request, able, barred[request.id]) for request in rows]
+
+
+def _view(request: ApprovalRequest, able: Deciders, barred: frozenset[str]) -> RequestView:
     return RequestView(
         id=request.id,
         subject={"kind": request.subject_kind, "id": request.subject_id},
         title=request.title,
         money=Money(request.amount_minor, request.currency),
         state=request.state,
-        steps=_steps(request),
+        steps=_steps(request, able, barred),
         chain=request.chain_id,
         policy_version=request.policy_version,
         facts=request.facts,
         content=_masked(request.content),
         content_hash=request.content_hash,
         is_unchanged=routing.content_hash(request.content) == request.content_hash,
-        barred=request.barred,
+        barred=sorted(barred),
         created_at=request.created_at,
         finished_at=request.finished_at,
+        previous_id=request.previous_id,
         version=request.version,
     )
 
 
-def _waiting_for(staff_id: str) -> Sequence[sa.ColumnElement[bool]]:
-    # A JSON list read as text, quotes and all: the same on both databases, and open requests are few.
-    names_him = sa.cast(ApprovalStep.approver_ids, sa.Text).contains(f'"{staff_id}"', autoescape=True)
-    return (
-        ApprovalRequest.state == RequestState.OPEN,
-        sa.exists().where(
-            ApprovalStep.request_id == ApprovalRequest.id, ApprovalStep.state == StepState.ACTIVE, names_him
-        ),
-        ~sa.exists().where(ApprovalDecision.request_id == ApprovalRequest.id, ApprovalDecision.actor_id == staff_id),
-    )
-
-
-def _steps(request: ApprovalRequest) -> list[StepView]:
-    taken = requests.snapshot(request)
+def _steps(request: ApprovalRequest, able: Deciders, barred: frozenset[str]) -> list[StepView]:
+    taken = requests.snapshot(request, able, barred)
     return [
         StepView(
             id=row.step_id,
+            stage=step.stage,
             state=row.state,
             need=row.need,
             approvers=row.approvers,
-            approver_ids=row.approver_ids,
+            approver_ids=[*row.approver_ids, *(each for each in row.added if each not in row.approver_ids)],
+            added=row.added,
+            due_at=row.due_at,
             decisions=[_decision(each) for each in request.decisions if each.step_id == row.step_id],
             note=row.reason or _shortage(request.state, deciding.missing(taken, step)),
         )
@@ -186,4 +206,13 @@ def _masked(content: Any) -> Any:
 
 
 def _decision(row: ApprovalDecision) -> DecisionView:
-    return DecisionView(row.id, row.actor_id, row.verdict, row.comment, row.content_hash, row.decided_at)
+    return DecisionView(
+        id=row.id,
+        actor_id=row.actor_id,
+        on_behalf_of=row.on_behalf_of,
+        is_forced=row.is_forced,
+        verdict=row.verdict,
+        comment=row.comment,
+        content_hash=row.content_hash,
+        decided_at=row.decided_at,
+    )

@@ -6,62 +6,32 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from access import people
-from approvals import deciding, routing
+from approvals import notices, opening, routing, separation
+from approvals.deciders import Deciders
 from approvals.deciding import Decided, RequestState, Snapshot, Step, StepState, Verdict
-from approvals.models import ApprovalPolicy, ApprovalRequest, ApprovalStep
-from approvals.routing import Route, Subject
-from core import audit, doorbell, versions
-from core.actors import Actor, ActorKind, system
+from approvals.models import ApprovalRequest, ApprovalStep
+from approvals.notices import Event
+from approvals.routing import Subject
+from core import audit
+from core.actors import Actor, system
 from core.audit import Act
 from core.database import claim
-from core.errors import Conflict
 from core.runtime import Runtime
 
-STAGE = "settlement"
 _ROOM = system("approvals")
 
 
-def open_request(runtime: Runtime, session: Session, subject: Subject, *, created_by: str) -> ApprovalRequest:
+def open_request(
+    runtime: Runtime, session: Session, subject: Subject, *, created_by: str, previous_id: str | None = None
+) -> ApprovalRequest:
     """Ask for approval of `subject` under the active policy; raise Conflict while it has an open request.
 
-    Who may decide is resolved and frozen now, without the barred and without `created_by`. A step nobody may decide
-    waits for ever rather than pass. A chain without steps approves at once, on the record.
+    `previous_id` is the request this one follows. Of many subjects `opening.open_many` asks far faster.
     """
-    if open_for(session, subject.kind, subject.id) is not None:
-        message = f"{subject.kind} {subject.id} has an open approval request already"
-        raise Conflict(message)
-    policy = versions.active(session, ApprovalPolicy)
-    facts = routing.plain(subject.facts)
-    route = routing.route(policy.content, facts)
-    now = runtime.clock()
-    barred = subject.barred | {created_by}
-    request = ApprovalRequest(
-        id=runtime.new_id("apr"),
-        subject_kind=subject.kind,
-        subject_id=subject.id,
-        amount_minor=subject.money.amount_minor,
-        currency=subject.money.currency,
-        title=subject.title,
-        facts=facts,
-        content=dict(subject.content),
-        content_hash=routing.content_hash(subject.content),
-        barred=sorted(barred),
-        policy_version=policy.version,
-        chain_id=route.chain_id,
-        state=RequestState.OPEN,
-        created_at=now,
-        version=1,
-        steps=_steps(session, route, barred),
-        decisions=[],
+    [made] = opening.open_many(
+        runtime, session, [subject], created_by=created_by, previous_ids={subject.id: previous_id}
     )
-    if route.is_approved_by_policy:
-        request.state, request.finished_at = RequestState.APPROVED, now
-        _record_approval_by_policy(session, request, now)
-        doorbell.after_commit(session, STAGE)
-    session.add(request)
-    session.flush()
-    return request
+    return session.get_one(ApprovalRequest, made.id)
 
 
 def open_for(session: Session, kind: str, subject_id: str) -> ApprovalRequest | None:
@@ -113,62 +83,38 @@ def void(runtime: Runtime, session: Session, request: ApprovalRequest, reason: s
     request.version += 1
     act = Act(actor, "voided", "approval", request.id, now, {"state": before}, {"state": request.state}, reason)
     audit.record(session, act)
+    notices.tell(runtime, session, Event.VOIDED, request)
 
 
-def snapshot(request: ApprovalRequest) -> Snapshot:
-    """Return `request` as plain values to decide on."""
+def snapshot(request: ApprovalRequest, able: Deciders, barred: frozenset[str]) -> Snapshot:
+    """Return `request` as plain values to decide on; `barred` as separation tells it now."""
     return Snapshot(
         state=RequestState(request.state),
-        steps=tuple(
-            Step(
-                id=step.step_id,
-                role=step.approvers["role"],
-                need=step.need,
-                approver_ids=frozenset(step.approver_ids),
-                state=StepState(step.state),
-            )
-            for step in request.steps
+        steps=tuple(step_value(request, step, able) for step in request.steps),
+        decisions=tuple(
+            Decided(each.step_id, each.actor_id, Verdict(each.verdict), each.on_behalf_of) for each in request.decisions
         ),
-        decisions=tuple(Decided(each.step_id, each.actor_id, Verdict(each.verdict)) for each in request.decisions),
         content_hash=request.content_hash,
         present_hash=routing.content_hash(request.content),
-        barred=frozenset(request.barred),
+        barred=barred,
         version=request.version,
     )
 
 
-def _steps(session: Session, route: Route, barred: frozenset[str]) -> list[ApprovalStep]:
-    able = {
-        role: [staff.id for staff in people.with_role(session, role) if staff.id not in barred]
-        for role in {step.approvers["role"] for step in route.steps if step.skipped is None}
-    }
-    first = deciding.opened(
-        tuple(
-            Step(
-                id=step.id,
-                role=step.approvers["role"],
-                need=step.need,
-                approver_ids=frozenset(),
-                state=StepState.WAITING if step.skipped is None else StepState.SKIPPED,
-            )
-            for step in route.steps
-        )
+def present(session: Session, request: ApprovalRequest, able: Deciders) -> Snapshot:
+    """Return `request` as it is now, those who edited the payee's account since its opening barred too."""
+    return snapshot(request, able, separation.barred(session, [request])[request.id])
+
+
+def step_value(request: ApprovalRequest, step: ApprovalStep, able: Deciders) -> Step:
+    """Return one step as a plain value: frozen approvers must still be what made them so, later ones may decide."""
+    still = set(able.who(step.approvers, request.facts)) | (set(step.added) & set(able.roles))
+    ids = frozenset(step.approver_ids) | frozenset(step.added)
+    return Step(
+        id=step.step_id,
+        stage=step.stage or step.position,
+        need=step.need,
+        approver_ids=ids,
+        state=StepState(step.state),
+        unable=ids - still,
     )
-    return [
-        ApprovalStep(
-            position=position,
-            step_id=step.id,
-            approvers=dict(step.approvers),
-            approver_ids=[] if step.skipped is not None else able[step.approvers["role"]],
-            need=step.need,
-            state=begun.state,
-            reason=None if step.skipped is None else step.skipped[:300],
-        )
-        for position, (step, begun) in enumerate(zip(route.steps, first, strict=True), start=1)
-    ]
-
-
-def _record_approval_by_policy(session: Session, request: ApprovalRequest, now: datetime) -> None:
-    actor = Actor(ActorKind.POLICY, f"policy:{request.policy_version}/{request.chain_id}")
-    after = {"state": request.state, "content_hash": request.content_hash}
-    audit.record(session, Act(actor, "approved", "approval", request.id, now, after=after))

@@ -1,28 +1,35 @@
-"""The HTTP door of approvals."""
+"""The HTTP door of approvals: requests, decisions, what else people do to a request."""
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import Role
-from approvals import decisions, policies, queries
+from approvals import acts, bulk_decisions, decisions, queries
+from approvals.acts import Reassignment
+from approvals.bulk_decisions import BulkDecision
+from approvals.deciders import DECIDING_ROLES
 from approvals.deciding import Refused
-from approvals.decisions import Decision
-from approvals.models import ApprovalPolicy
+from approvals.decisions import Decision, ForcedDecision
+from approvals.models import ApprovalComment, ApprovalRequest
 from approvals.queries import RequestView
 from approvals.schemas import (
-    ApprovalPolicyContentSchema,
-    ApprovalPolicySchema,
     ApprovalQuery,
     ApprovalQuerySchema,
     ApprovalRequestSchema,
     ApprovalVerdictSchema,
-    PolicyContent,
+    BulkDecisionSchema,
+    BulkResultsSchema,
+    CommentSchema,
+    CommentsSchema,
+    ForcedDecisionSchema,
+    NewComment,
+    NewCommentSchema,
+    ReassignmentSchema,
 )
-from core import versions
 from core.http.doors import actors, current_actor
 from core.http.endpoints import Blueprint, endpoint
-from core.http.paging import Page, page
-from core.http.wire import NumberedPageQuery, NumberedPageQuerySchema, listing
+from core.http.paging import Page
+from core.http.wire import listing
+from core.rows import existing
 from core.runtime import installed
 
 blueprint = Blueprint(
@@ -32,9 +39,8 @@ blueprint = Blueprint(
     description="Rules choose a chain, people decide, the decision is bound to what was decided.",
 )
 
-READERS = actors(*policies.DECIDING_ROLES, Role.AUDITOR, scope="approvals:read")
-DECIDERS = actors(*policies.DECIDING_ROLES)
-RULE_READERS = actors(*policies.DECIDING_ROLES, Role.AUDITOR, scope="rules:read")
+READERS = actors(*DECIDING_ROLES, Role.AUDITOR, scope="approvals:read")
+DECIDERS = actors(*DECIDING_ROLES)
 
 
 @endpoint(
@@ -49,6 +55,7 @@ def list_requests(session: Session, query: ApprovalQuery) -> Page[RequestView]:
         states=[query.state] if query.state else [],
         subject_id=query.subject_id,
         waiting_for=current_actor().id if query.waiting_for else None,
+        now=installed().clock(),
     )
 
 
@@ -71,34 +78,53 @@ def decide(session: Session, request_id: str, body: Decision) -> RequestView:
 
 
 @endpoint(
-    blueprint, "GET", "/approval-policies",
-    door=RULE_READERS, query=NumberedPageQuerySchema, answers=listing(ApprovalPolicySchema),
+    blueprint, "POST", "/approvals/bulk",
+    door=DECIDERS, body=BulkDecisionSchema, answers=BulkResultsSchema, creates=True,
 )  # fmt: skip
-def list_policies(session: Session, query: NumberedPageQuery) -> Page[ApprovalPolicy]:
-    """List policies, newest first."""
-    return page(session, sa.select(ApprovalPolicy), ApprovalPolicy.version, limit=query.limit, after=query.after)
+def decide_many(session: Session, body: BulkDecision) -> dict[str, object]:
+    """Decide many at once; 409 and nothing happens when those still open are no longer the count and sums sent.
+
+    Each is decided one by one, with its own result.
+    """
+    return {"results": bulk_decisions.decide(installed(), session, body, actor=current_actor())}
 
 
 @endpoint(
-    blueprint, "POST", "/approval-policies",
-    door=actors(Role.ADMIN, scope="rules:write"),
-    body=ApprovalPolicyContentSchema, answers=ApprovalPolicySchema, status=201, creates=True,
+    blueprint, "POST", "/approvals/<request_id>/force",
+    door=actors(Role.ADMIN), body=ForcedDecisionSchema, answers=ApprovalRequestSchema, creates=True,
 )  # fmt: skip
-def draft_policy(session: Session, body: PolicyContent) -> ApprovalPolicy:
-    """Keep a new policy as a draft; another person activates it."""
-    return policies.draft(installed(), session, {"chains": body.chains}, actor=current_actor())
+def force(session: Session, request_id: str, body: ForcedDecision) -> RequestView:
+    """Say an admin's word at a step that does not name him, with a reason.
 
-
-@endpoint(blueprint, "GET", "/approval-policies/<int:version>", door=RULE_READERS, answers=ApprovalPolicySchema)
-def show_policy(session: Session, version: int) -> ApprovalPolicy:
-    """Answer one policy."""
-    return versions.get(session, ApprovalPolicy, version)
+    It counts as one person's: separation of duties and the step's quorum hold as ever.
+    """
+    outcome = decisions.force(installed(), session, request_id, body, actor=current_actor())
+    if isinstance(outcome, Refused):
+        raise decisions.problem(outcome)
+    return queries.one(session, request_id)
 
 
 @endpoint(
-    blueprint, "POST", "/approval-policies/<int:version>/activate",
-    door=actors(Role.ADMIN), answers=ApprovalPolicySchema,
+    blueprint, "POST", "/approvals/<request_id>/reassign",
+    door=DECIDERS, body=ReassignmentSchema, answers=ApprovalRequestSchema, creates=True,
 )  # fmt: skip
-def activate_policy(session: Session, version: int) -> ApprovalPolicy:
-    """Make a draft the policy that new requests are routed by. Not for its author; no token activates."""
-    return versions.activate(installed(), session, ApprovalPolicy, version, actor=current_actor())
+def reassign(session: Session, request_id: str, body: Reassignment) -> RequestView:
+    """Put one person in another's place at a step, with a reason: one's own place, or any as an admin."""
+    acts.reassign(installed(), session, request_id, body, actor=current_actor())
+    return queries.one(session, request_id)
+
+
+@endpoint(blueprint, "GET", "/approvals/<request_id>/comments", door=READERS, answers=CommentsSchema)
+def list_comments(session: Session, request_id: str) -> dict[str, object]:
+    """List what was said about a request."""
+    existing(session, ApprovalRequest, request_id)
+    return {"items": queries.comments(session, request_id)}
+
+
+@endpoint(
+    blueprint, "POST", "/approvals/<request_id>/comments",
+    door=DECIDERS, body=NewCommentSchema, answers=CommentSchema, status=201, creates=True,
+)  # fmt: skip
+def comment(session: Session, request_id: str, body: NewComment) -> ApprovalComment:
+    """Say something about a request without deciding it."""
+    return acts.comment(installed(), session, request_id, body.text, actor=current_actor())

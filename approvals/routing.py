@@ -3,26 +3,21 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from core import conditions
 from core.conditions import FieldType
-from core.errors import Fault
 from core.money import Money
 
-CHAINS_MAX = 100
-STEPS_MAX = 10
-NEED_MAX = 10
-_ID = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
-_CHAIN_FIELDS = {"id", "when", "steps"}
-_STEP_FIELDS = {"id", "approvers", "need", "when"}
-
-# What a condition may ask about a subject. `amount_base` counts minor units of the subject's own currency.
-# `covered_fields` and `amount_is_covered` say what is covered by the proof of every conversion in it.
+# What a condition may ask about a subject. `amount_base` is what thresholds look at: the larger of this subject's
+# amount and of what its affiliate comes to in the month, so that splitting ducks under none. `amount_alone` is this
+# subject's by itself. Both count minor units of `currency`. `covered_fields` and `amount_is_covered` say what is
+# covered by the proof of every conversion in it.
 VOCABULARY: Mapping[str, FieldType] = {
     "amount_base": FieldType.INTEGER,
+    "amount_alone": FieldType.INTEGER,
     "currency": FieldType.TEXT,
     "affiliate_id": FieldType.TEXT,
     "affiliate.status": FieldType.TEXT,
@@ -35,6 +30,15 @@ VOCABULARY: Mapping[str, FieldType] = {
     "covered_fields": FieldType.TEXT,
     "amount_is_covered": FieldType.BOOLEAN,
 }
+# Of these a subject may have several values at once.
+SEVERAL = frozenset({"source_id", "campaign_id", "category", "covered_fields"})
+
+TIMEOUT = re.compile(r"([1-9][0-9]{0,3})([mhd])", re.ASCII)
+_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+# Who is asked when a step's own people do not decide in time, or too few of them are left.
+ESCALATE_DEFAULT: Mapping[str, str] = {"role": "admin"}
+
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,26 +46,32 @@ class Subject:
     """What people are asked to approve.
 
     `facts` is what chains are chosen by; `content` is plain JSON, what the decision is bound to by its hash; `barred`
-    are the actors who may not decide: who made it, who edited its payee, who releases it.
+    are the actors who may not decide: who made it, who edited its payee, who released it.
     """
 
     kind: str
     id: str
     money: Money
     title: str
-    facts: Mapping[str, Any]
+    facts: Facts
     content: Mapping[str, Any]
     barred: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True)
 class RoutedStep:
-    """One step as it applies to a subject; `skipped` says in words why it does not, None when it does."""
+    """One step as it applies to a subject; `skipped` says in words why it does not, None when it does.
+
+    Steps of one `stage` stand open together. After `timeout_s` (None: never) those of `escalate` are asked too.
+    """
 
     id: str
+    stage: int
     approvers: Mapping[str, str]
     need: int
     skipped: str | None = None
+    timeout_s: int | None = None
+    escalate: Mapping[str, str] = field(default_factory=lambda: ESCALATE_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -77,24 +87,71 @@ class Route:
         return not self.steps
 
 
+Router = Callable[[Facts], Route]
+
+
 def content_hash(content: Mapping[str, Any]) -> str:
     """Return `sha256:` and the hash of `content` in canonical JSON: sorted keys, no spaces, ASCII."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+def plain(facts: Facts) -> dict[str, Any]:
     """Return `facts` as JSON keeps them: a set becomes a sorted list, which conditions read the same way."""
     return {name: sorted(fact) if isinstance(fact, set | frozenset) else fact for name, fact in facts.items()}
 
 
-def route(policy: Mapping[str, Any], facts: Mapping[str, Any]) -> Route:
+def route(policy: Mapping[str, Any], facts: Facts) -> Route:
     """Return the first chain of `policy`, which must be without faults, whose condition fits `facts`."""
-    for chain in policy["chains"]:
-        if conditions.compiled(chain["when"])(facts):
-            return Route(chain["id"], tuple(_routed(step, facts) for step in chain["steps"]))
-    message = "no chain fits: the last chain of a policy always does"
-    raise ValueError(message)
+    return router(policy)(facts)
+
+
+def router(policy: Mapping[str, Any]) -> Router:
+    """Return `route` for one policy, compiled once: for routing many subjects."""
+    defaults = policy.get("defaults", {})
+    chains = [
+        (conditions.compiled(chain["when"]), _chain_router(chain["id"], chain["steps"], defaults))
+        for chain in policy["chains"]
+    ]
+
+    def routed(facts: Facts) -> Route:
+        for fits, found in chains:
+            if fits(facts):
+                return found(facts)
+        message = "no chain fits: the last chain of a policy always does"
+        raise ValueError(message)
+
+    return routed
+
+
+def stages(steps: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return each step's stage, from 1 on: `parallel_with` joins steps, and stages follow by their first step."""
+    by_id = {step["id"]: position for position, step in enumerate(steps)}
+    first = list(range(len(steps)))
+
+    def root(position: int) -> int:
+        while first[position] != position:
+            position = first[position]
+        return position
+
+    for position, step in enumerate(steps):
+        if "parallel_with" in step:
+            ends = sorted((root(position), root(by_id[step["parallel_with"]])))
+            first[ends[1]] = ends[0]
+    roots = [root(position) for position in range(len(steps))]
+    order = {found: number for number, found in enumerate(sorted(set(roots)), start=1)}
+    return [order[found] for found in roots]
+
+
+def seconds(timeout: str | None) -> int | None:
+    """Return `48h`, `30m` or `2d` in seconds, None for None."""
+    if timeout is None:
+        return None
+    found = TIMEOUT.fullmatch(timeout)
+    if found is None:
+        message = f"{timeout!r} is no length of time"
+        raise ValueError(message)
+    return int(found[1]) * _SECONDS[found[2]]
 
 
 def in_words(condition: Mapping[str, Any]) -> str:
@@ -113,98 +170,42 @@ def in_words(condition: Mapping[str, Any]) -> str:
     return " and ".join(parts)
 
 
-def faults(content: object, roles: Collection[str]) -> list[Fault]:
-    """Return everything wrong with a policy's `content`; `roles` are those whose people may decide."""
-    return list(_policy_faults(content, roles))
+def approvers_in_words(approvers: Mapping[str, str]) -> str:
+    """Return whom a step asks, such as `the role finance`, or `those whose limit covers the amount`."""
+    if "limit_covers" in approvers:
+        return "those whose limit covers the amount"
+    [(kind, name)] = approvers.items()
+    return f"the {kind} {name.replace('_', ' ')}"
 
 
-def _routed(step: Mapping[str, Any], facts: Mapping[str, Any]) -> RoutedStep:
-    condition = step.get("when", {})
-    skipped = None if conditions.compiled(condition)(facts) else f"applies only when {in_words(condition)}"
-    return RoutedStep(step["id"], dict(step["approvers"]), step["need"], skipped)
+def _chain_router(chain_id: str, steps: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> Router:
+    made = [
+        (conditions.compiled(step.get("when", {})), _routed(step, stage, defaults), _skipped(step, stage, defaults))
+        for step, stage in zip(steps, stages(steps), strict=True)
+    ]
+    if not any(step.get("when") for step in steps):
+        always = Route(chain_id, tuple(taken for _fits, taken, _skipped in made))
+        return lambda _facts: always
+    return lambda facts: Route(chain_id, tuple(taken if fits(facts) else skipped for fits, taken, skipped in made))
+
+
+def _routed(
+    step: Mapping[str, Any], stage: int, defaults: Mapping[str, Any], *, skipped: str | None = None
+) -> RoutedStep:
+    return RoutedStep(
+        id=step["id"],
+        stage=stage,
+        approvers=dict(step["approvers"]),
+        need=step["need"],
+        skipped=skipped,
+        timeout_s=seconds(step.get("timeout", defaults.get("timeout"))),
+        escalate=dict(step.get("escalate", defaults.get("escalate", ESCALATE_DEFAULT))),
+    )
+
+
+def _skipped(step: Mapping[str, Any], stage: int, defaults: Mapping[str, Any]) -> RoutedStep:
+    return _routed(step, stage, defaults, skipped=f"applies only when {in_words(step.get('when', {}))}")
 
 
 def _value_in_words(value: Any) -> str:
     return ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)
-
-
-def _policy_faults(content: object, roles: Collection[str]) -> Iterator[Fault]:
-    if not isinstance(content, Mapping):
-        yield Fault("chains", 'a policy is an object, such as {"chains": [..]}')
-        return
-    yield from _unknown(content, {"chains"}, "")
-    chains = content.get("chains")
-    if not isinstance(chains, list) or not chains:
-        yield Fault("chains", "takes a list of at least one chain")
-        return
-    if len(chains) > CHAINS_MAX:
-        yield Fault("chains", f"takes at most {CHAINS_MAX} chains")
-        return
-    for position, chain in enumerate(chains):
-        yield from _chain_faults(chain, roles, f"chains.{position}")
-    yield from _repeated(chains, "chains")
-    last = chains[-1]
-    if not isinstance(last, Mapping) or last.get("when") != {}:
-        yield Fault(f"chains.{len(chains) - 1}.when", "the last chain takes {}, so that every subject finds one")
-
-
-def _chain_faults(chain: object, roles: Collection[str], path: str) -> Iterator[Fault]:
-    if not isinstance(chain, Mapping):
-        yield Fault(path, "a chain is an object with id, when and steps")
-        return
-    yield from _unknown(chain, _CHAIN_FIELDS, f"{path}.")
-    yield from _id_faults(chain, f"{path}.id")
-    yield from conditions.faults(chain.get("when"), VOCABULARY, path=f"{path}.when")
-    steps = chain.get("steps")
-    if not isinstance(steps, list):
-        yield Fault(f"{path}.steps", "takes a list of steps; an empty one approves by policy")
-        return
-    if len(steps) > STEPS_MAX:
-        yield Fault(f"{path}.steps", f"takes at most {STEPS_MAX} steps")
-        return
-    for position, step in enumerate(steps):
-        yield from _step_faults(step, roles, f"{path}.steps.{position}")
-    yield from _repeated(steps, f"{path}.steps")
-    # Were every step skipped, nobody would have been asked though the policy names approvers.
-    if steps and all(isinstance(step, Mapping) and step.get("when") for step in steps):
-        yield Fault(f"{path}.steps", "needs a step without a condition; what nobody need approve takes a chain with []")
-
-
-def _step_faults(step: object, roles: Collection[str], path: str) -> Iterator[Fault]:
-    if not isinstance(step, Mapping):
-        yield Fault(path, "a step is an object with id, approvers and need")
-        return
-    yield from _unknown(step, _STEP_FIELDS, f"{path}.")
-    yield from _id_faults(step, f"{path}.id")
-    approvers = step.get("approvers")
-    if not isinstance(approvers, Mapping) or set(approvers) != {"role"}:
-        yield Fault(f"{path}.approvers", 'takes {"role": ".."}')
-    elif not isinstance(approvers["role"], str) or approvers["role"] not in roles:
-        yield Fault(f"{path}.approvers.role", f"is no role that decides; these do: {', '.join(sorted(roles))}")
-    need = step.get("need")
-    if not isinstance(need, int) or isinstance(need, bool) or not 1 <= need <= NEED_MAX:
-        yield Fault(f"{path}.need", f"takes a whole number from 1 to {NEED_MAX}")
-    if "when" in step:
-        yield from conditions.faults(step["when"], VOCABULARY, path=f"{path}.when")
-
-
-def _id_faults(part: Mapping[Any, Any], path: str) -> Iterator[Fault]:
-    given = part.get("id")
-    if not isinstance(given, str) or not _ID.fullmatch(given):
-        yield Fault(path, "takes 1 to 40 of a-z, 0-9, _ and -")
-
-
-def _unknown(part: Mapping[Any, Any], known: set[str], prefix: str) -> Iterator[Fault]:
-    for name in part:
-        if name not in known:
-            yield Fault(f"{prefix}{name}", f"is not a field here; these are: {', '.join(sorted(known))}")
-
-
-def _repeated(parts: list[Any], path: str) -> Iterator[Fault]:
-    seen: set[str] = set()
-    for position, part in enumerate(parts):
-        given = part.get("id") if isinstance(part, Mapping) else None
-        if isinstance(given, str):
-            if given in seen:
-                yield Fault(f"{path}.{position}.id", f"{given!r} stands here twice")
-            seen.add(given)

@@ -16,6 +16,8 @@ from core.clock import Clock
 from core.encryption import Keyring
 from core.errors import Unavailable
 from core.ids import NewId
+from core.mail import Folder, SmtpServer
+from core.webhooks import Webhook
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,20 @@ class Company:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How messages leave: letters in `sender`'s name by `mail`, events to `webhook` where there is one."""
+
+    mail: Folder | SmtpServer
+    sender: str
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True)
 class Runtime:
     """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end.
 
     `company` is None while the settings do not name an account to pay from. For `payee_cool_off` after an affiliate's
-    account was changed no money leaves to it.
+    account was changed no money leaves to it. Without `delivery` messages are kept and wait.
     """
 
     engine: sa.Engine
@@ -52,6 +63,7 @@ class Runtime:
     company: Company | None = None
     receipt_retention: timedelta = timedelta(days=400)
     payee_cool_off: timedelta = timedelta(days=3)
+    delivery: Delivery | None = None
 
     @contextmanager
     def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Protocol
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import audit, money
 from core.actors import Actor
 from core.audit import Act
+from core.database import insert_new
 from core.errors import Fault, Invalid
 from core.money import MoneyError
 from core.rows import locked
 from core.runtime import Runtime
 from partners.changes import Change, differences
-from partners.models import Affiliate
+from partners.models import Affiliate, PayeeEdit
 from partners.payees import Payee, checked, masked_account
 from partners.tax import VatFields, vat_faults
 
@@ -66,6 +68,9 @@ def create(runtime: Runtime, session: Session, new: NewAffiliate, *, actor: Acto
     )
     _set_payee(affiliate, payee)
     session.add(affiliate)
+    if payee is not None:
+        session.flush()
+        session.add(PayeeEdit(affiliate_id=affiliate.id, edited_at=now, edited_by=actor.id))
     audit.record(session, Act(actor, "created", "affiliate", affiliate.id, now, after=_facts(affiliate)))
     return affiliate
 
@@ -91,12 +96,26 @@ def change(runtime: Runtime, session: Session, affiliate_id: str, wanted: Change
         setattr(affiliate, name, value)
     if _payee(affiliate) != payee_before:
         affiliate.payee_changed_at, affiliate.payee_changed_by = now, actor.id
+        insert_new(
+            session,
+            PayeeEdit,
+            [{"affiliate_id": affiliate.id, "edited_at": now, "edited_by": actor.id}],
+            key=["affiliate_id", "edited_at", "edited_by"],
+        )
     affiliate.version += 1
     old, new = differences(before, _facts(affiliate))
     # Names are personal and stay out of the log; that they were changed does not.
     new["fields"] = sorted(wanted.values)
     audit.record(session, Act(actor, "changed", "affiliate", affiliate.id, now, before=old, after=new))
     return affiliate
+
+
+def editors(session: Session, affiliate_id: str, *, since: datetime) -> frozenset[str]:
+    """Return the ids of those who have set or changed the affiliate's account after `since`."""
+    statement = sa.select(PayeeEdit.edited_by).where(
+        PayeeEdit.affiliate_id == affiliate_id, PayeeEdit.edited_at > since
+    )
+    return frozenset(session.scalars(statement))
 
 
 def masked(iban: str | None) -> str | None:

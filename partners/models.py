@@ -94,6 +94,16 @@ class Affiliate(Base):
     version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)
 
 
+class PayeeEdit(Base):
+    """Somebody set or changed an affiliate's account: who did approves nothing that goes to it for a while."""
+
+    __tablename__ = "payee_edits"
+
+    affiliate_id: Mapped[str] = mapped_column(sa.ForeignKey("affiliates.id"), primary_key=True)
+    edited_at: Mapped[datetime] = mapped_column(primary_key=True)
+    edited_by: Mapped[str] = mapped_column(sa.String(120), primary_key=True)
+
+
 class Campaign(Base):
     """What is advertised: where a click goes, and how long after it a conversion still counts."""
 

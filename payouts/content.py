@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,20 +13,20 @@ from sqlalchemy.orm import Session
 
 from approvals import routing
 from approvals.routing import Subject
+from approvals.separation import PAYEE_EDITOR_BARRED_FOR
 from core.money import Money
+from partners.affiliates import editors
 from partners.models import Affiliate
 from partners.payees import masked_account
 from payouts.formats.values import PayeeKind
-from payouts.models import Accrual, Payout
-from payouts.states import PayoutState
+from payouts.models import Accrual, Batch, BatchItem, Payout
+from payouts.states import ItemState, PayoutState
 from postback import covering
 from postback.models import Conversion
 
 KIND = "payout"
 # The states of a conversion whose accruals count.
 COUNTING = ("accrued", "reversed")
-# Whoever changed the account does not approve what goes to it.
-PAYEE_EDITOR_BARRED_FOR = timedelta(days=30)
 _PAYOUTS_A_STATEMENT = 500
 # What is read of an accrual here: its terms and names would be most of the bytes, and of the time.
 LINE = (
@@ -142,15 +142,20 @@ def payable() -> sa.Select[Accrual]:
 
 
 def subject(session: Session, payout: Payout, claim: Claim, *, now: datetime) -> Subject:
-    """Return the question whether `payout` may be paid as `claim` says."""
+    """Return the question whether `payout` may be paid as `claim` says.
+
+    Thresholds look at the larger of this payout and what its affiliate comes to in the month with it, so that splitting
+    ducks under none.
+    """
+    before_minor = _month_to_date_minor(session, payout, now)
     return Subject(
         kind=KIND,
         id=payout.id,
         money=claim.money,
         title=f"{claim.affiliate.name}: {claim.money} up to {payout.period}"[:300],
-        facts=_facts(session, claim, now=now),
+        facts=_facts(session, claim, now=now, before_minor=before_minor),
         content=claim.content,
-        barred=_barred(payout, claim.affiliate, now=now),
+        barred=_barred(session, payout, now=now),
     )
 
 
@@ -170,12 +175,28 @@ def freeze(payout: Payout, claim: Claim) -> None:
     payout.content_hash = claim.content_hash
 
 
-def _facts(session: Session, claim: Claim, *, now: datetime) -> Mapping[str, Any]:
+def _month_to_date_minor(session: Session, payout: Payout, now: datetime) -> int:
+    """Return the sum of the affiliate's other payouts made in the month of `now` that were not turned down."""
+    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    total = session.scalar(
+        sa.select(sa.func.sum(Payout.amount_minor)).where(
+            Payout.affiliate_id == payout.affiliate_id,
+            Payout.currency == payout.currency,
+            Payout.id != payout.id,
+            Payout.created_at >= first,
+            Payout.state.not_in([PayoutState.REJECTED, PayoutState.CANCELLED]),
+        )
+    )
+    return int(total or 0)
+
+
+def _facts(session: Session, claim: Claim, *, now: datetime, before_minor: int) -> Mapping[str, Any]:
     affiliate, accruals = claim.affiliate, claim.accruals
     # An account that was never changed is as old as the affiliate.
     account_since = affiliate.payee_changed_at or affiliate.created_at
     return {
-        "amount_base": claim.money.amount_minor,
+        "amount_base": max(claim.money.amount_minor, claim.money.amount_minor + before_minor),
+        "amount_alone": claim.money.amount_minor,
         "currency": affiliate.currency,
         "affiliate_id": affiliate.id,
         "affiliate.status": affiliate.status,
@@ -204,9 +225,16 @@ def _payouts_before(session: Session, affiliate: Affiliate) -> int:
     return session.scalar(settled) or 0
 
 
-def _barred(payout: Payout, affiliate: Affiliate, *, now: datetime) -> frozenset[str]:
-    barred = {payout.created_by}
-    changed_at, changed_by = affiliate.payee_changed_at, affiliate.payee_changed_by
-    if changed_at is not None and changed_by is not None and now - changed_at < PAYEE_EDITOR_BARRED_FOR:
-        barred.add(changed_by)
-    return frozenset(barred)
+def _barred(session: Session, payout: Payout, *, now: datetime) -> frozenset[str]:
+    """Return who made it, who edited the account in the last days, and who released a batch with it."""
+    edited = editors(session, payout.affiliate_id, since=now - PAYEE_EDITOR_BARRED_FOR)
+    releasers = session.scalars(
+        sa.select(Batch.released_by)
+        .join(BatchItem, BatchItem.batch_id == Batch.id)
+        .where(
+            BatchItem.payout_id == payout.id,
+            BatchItem.state != ItemState.CANCELLED,
+            Batch.released_by.is_not(None),
+        )
+    )
+    return frozenset({payout.created_by, *edited, *(each for each in releasers if each is not None)})

@@ -10,6 +10,7 @@ import sepaxml
 from lxml import etree
 from sqlalchemy.orm import Session
 
+from approvals import separation
 from core import audit
 from core.actors import Actor
 from core.audit import Act
@@ -30,8 +31,9 @@ _ENTRIES_AT_ONCE = 1000
 def release(runtime: Runtime, session: Session, batch_id: str, *, version: int, actor: Actor) -> Batch:
     """Write the payment file, once, and mark its payouts as sent; the same file is downloaded ever after.
 
-    Raises Forbidden for whoever gathered the batch, Conflict when it has moved on from `version` or one of its payouts
-    is no longer what was approved or must wait, Invalid when a format cannot carry a payment.
+    Raises Forbidden for whoever gathered the batch or decided one of its payouts, Conflict when it has moved on from
+    `version` or one of its payouts is no longer what was approved or must wait, Invalid when a format cannot carry a
+    payment.
     """
     batch = batches.building(session, batch_id, version)
     if batch.created_by == actor.id:
@@ -39,6 +41,10 @@ def release(runtime: Runtime, session: Session, batch_id: str, *, version: int, 
         raise Forbidden(message)
     method = METHODS[batch.method]
     payouts = batches.payouts_of(session, batch)
+    decided = separation.voices(session, [payout.approval_id for payout in payouts.values() if payout.approval_id])
+    if actor.id in decided:
+        message = "whoever had a say in a payout's approval cannot release it: another person does"
+        raise Forbidden(message, slug="has-decided")
     weighed = batches.weigh(runtime, session, [(payout_id, payout) for payout_id, payout in payouts.items()])
     faults = [fault for each in weighed for fault in each.faults]
     faults += [

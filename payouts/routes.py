@@ -15,7 +15,7 @@ from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import NumberedPageQuery, NumberedPageQuerySchema, PageQuery, PageQuerySchema, listing
 from core.runtime import installed
-from payouts import acts, batches, queries, releasing, results, rulesets, self_bills
+from payouts import acts, batches, queries, releasing, resubmitting, results, rulesets, self_bills
 from payouts.batches import NewBatch
 from payouts.formats.methods import METHODS
 from payouts.models import Accrual, Batch, BatchResult, CategoryRuleset, Payout
@@ -33,6 +33,8 @@ from payouts.schemas import (
     PayoutQuery,
     PayoutQuerySchema,
     PayoutSchema,
+    Resubmission,
+    ResubmissionSchema,
     ResultUpload,
     ResultUploadSchema,
     RulesetSchema,
@@ -140,6 +142,19 @@ def payout_self_bill(session: Session, payout_id: str) -> flask.Response:
     """Answer the self-billing document of a settled payout, the same bytes every time."""
     issued = self_bills.of_payout(session, payout_id)
     return attachment(issued.file, "application/pdf", f"{issued.content['number']}.pdf")
+
+
+@endpoint(
+    blueprint, "POST", "/payouts/<payout_id>/resubmit",
+    door=FINANCE, body=ResubmissionSchema, answers=PayoutDetailSchema, creates=True,
+)  # fmt: skip
+def resubmit_payout(session: Session, payout_id: str, body: Resubmission) -> Mapping[str, Any]:
+    """Ask anew about a rejected payout: a new request follows the old one, and who resubmits does not decide it."""
+    resubmitting.resubmit(
+        installed(), session, payout_id, version=body.version, reason=body.reason, actor=current_actor()
+    )
+    session.flush()
+    return queries.payout_detail(session, payout_id)
 
 
 @endpoint(

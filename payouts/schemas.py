@@ -243,6 +243,23 @@ class BatchResultSchema(ma.Schema):
     received_by = ma.fields.String()
 
 
+@dataclass(frozen=True)
+class Resubmission:
+    """Why a rejected payout is asked about again, and the version of it as it was seen."""
+
+    version: int
+    reason: str
+
+
+class ResubmissionSchema(Wire):
+    """Body of a resubmission."""
+
+    shape = Resubmission
+
+    version = ma.fields.Integer(required=True, strict=True)
+    reason = Text(required=True, validate=ma.validate.Length(1, 300))
+
+
 class BatchSchema(ma.Schema):
     """Payouts that leave together."""
 

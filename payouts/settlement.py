@@ -24,6 +24,7 @@ from postback.models import Conversion
 
 # A bank answers within days, with a status report or on its statement.
 UNANSWERED_AFTER = timedelta(days=7)
+_LOOKED_AT_MAX = 500
 
 
 def take_finished(runtime: Runtime, session: Session) -> bool:
@@ -56,17 +57,19 @@ def take_finished(runtime: Runtime, session: Session) -> bool:
 
 
 def restart_changed(runtime: Runtime, session: Session) -> bool:
-    """Ask anew about one approved payout that is no longer what was approved; say whether there was one.
+    """Ask anew about one payout that is no longer what is, or was, approved; say whether there was one.
 
-    Its account was changed, its affiliate suspended, or one of its conversions put on hold, after the approval and
-    before it went into a batch.
+    Its account was changed, its affiliate suspended, or one of its conversions put on hold, after it was asked about
+    and before it went into a batch.
     """
-    payout = session.scalar(claimed(_changed().limit(1)))
-    if payout is None:
-        return False
-    request = session.get_one(ApprovalRequest, payout.approval_id)
-    _restart(runtime, session, payout, request, content.present(session, [payout])[payout.id])
-    return True
+    for payout in session.scalars(claimed(_perhaps_changed().limit(_LOOKED_AT_MAX))):
+        present = content.present(session, [payout])[payout.id]
+        if present.is_payable and present.content_hash == payout.content_hash:
+            continue
+        request = session.get_one(ApprovalRequest, payout.approval_id)
+        _restart(runtime, session, payout, request, present)
+        return True
+    return False
 
 
 def open_drafts(runtime: Runtime, session: Session) -> bool:
@@ -118,8 +121,11 @@ def ask_anew(runtime: Runtime, session: Session, payout: Payout, *, reason: str,
     _ask(runtime, session, payout, content.present(session, [payout])[payout.id], reason=reason, actor=actor)
 
 
-def _changed() -> sa.Select[Payout]:
-    """Return the query of approved payouts whose account, affiliate or conversions have changed since."""
+def _perhaps_changed() -> sa.Select[Payout]:
+    """Return the query of payouts before their batch whose account, affiliate or conversions may have changed since.
+
+    Of a conversion that was taken back both accruals may stand in one payout: only the content tells.
+    """
     affiliate = (
         sa.select(Affiliate.id)
         .where(
@@ -145,7 +151,9 @@ def _changed() -> sa.Select[Payout]:
         .exists()
     )
     return (
-        sa.select(Payout).where(Payout.state == PayoutState.APPROVED, sa.or_(affiliate, conversion)).order_by(Payout.id)
+        sa.select(Payout)
+        .where(Payout.state.in_([PayoutState.PENDING, PayoutState.APPROVED]), sa.or_(affiliate, conversion))
+        .order_by(Payout.id)
     )
 
 
@@ -167,8 +175,9 @@ def _ask(
     moving.free(session, payout, but={accrual.id for accrual in present.accruals})
     content.freeze(payout, present)
     now = runtime.clock()
+    subject = content.subject(session, payout, present, now=now)
     fresh = requests.open_request(
-        runtime, session, content.subject(session, payout, present, now=now), created_by=payout.created_by
+        runtime, session, subject, created_by=payout.created_by, previous_id=payout.approval_id
     )
     payout.approval_id = fresh.id
     moving.move(runtime, session, payout, PayoutState.PENDING, reason=reason, actor=actor)

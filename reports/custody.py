@@ -157,6 +157,8 @@ def _approvals(session: Session, payout_ids: list[str]) -> Iterator[Step]:
         facts = {
             "verdict": decision.verdict,
             "actor": decision.actor_id,
+            "on_behalf_of": decision.on_behalf_of,
+            "is_forced": decision.is_forced,
             "email": email,
             "step": decision.step_id,
             "comment": decision.comment,

@@ -131,3 +131,21 @@ def test_an_address_of_ipv6_stands_in_brackets_in_the_public_url(tmp_path: Path)
     )
 
     assert settings.public_url == "http://[::1]:8000"
+
+
+def test_where_letters_and_events_go_is_checked_whole_and_no_event_goes_unsigned(tmp_path: Path) -> None:
+    secrets = {"VAR_DIR": str(tmp_path), "SECRET_KEY": SECRET_KEY, "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY}
+    secret = f"whsec_{base64.b64encode(bytes(24)).decode()}"
+    wrong = {"SMTP_URL": "smtp+plain://u:hunter2@mail", "MAIL_FROM": "us", "WEBHOOK_URL": "x", "WEBHOOK_SECRET": "s"}
+
+    with pytest.raises(config.ConfigurationError) as raised:
+        config.load(secrets | wrong)
+    with pytest.raises(config.ConfigurationError, match="go together"):
+        config.load(secrets | {"WEBHOOK_URL": "https://hooks.example"})
+    settings = config.load(secrets | {"WEBHOOK_URL": "https://hooks.example", "WEBHOOK_SECRET": secret})
+
+    assert [fault.split()[0] for fault in raised.value.faults] == [
+        "SMTP_URL", "MAIL_FROM", "WEBHOOK_URL", "WEBHOOK_SECRET",
+    ]  # fmt: skip
+    assert "hunter2" not in str(raised.value)
+    assert (settings.smtp_url, settings.mail_from, settings.webhook_secret) == (None, "clickledger@localhost", secret)

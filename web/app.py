@@ -6,6 +6,7 @@ from flask_smorest import Api
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import approvals.routes
+import approvals.rules_routes
 import ledger.routes
 import partners.routes
 import payouts.account_routes
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> flask.Flask:
         postback.routes.blueprint,
         ledger.routes.blueprint,
         approvals.routes.blueprint,
+        approvals.rules_routes.blueprint,
         payouts.routes.blueprint,
         payouts.account_routes.blueprint,
         reports.routes.blueprint,

@@ -11,7 +11,9 @@ from core.clock import system_clock
 from core.database import connect, reading_sessions, sessions
 from core.encryption import Keyring
 from core.ids import id_maker
-from core.runtime import Company, Runtime
+from core.mail import Folder, server_of
+from core.runtime import Company, Delivery, Runtime
+from core.webhooks import Webhook, key_of
 from partners import presets
 from postback import schemes_of_sources
 
@@ -42,6 +44,7 @@ def build(settings: Settings) -> Runtime:
         company=_company(settings),
         receipt_retention=timedelta(days=settings.receipt_retention_days),
         payee_cool_off=timedelta(days=settings.payee_cool_off_days),
+        delivery=_delivery(settings),
     )
 
 
@@ -54,4 +57,14 @@ def _company(settings: Settings) -> Company | None:
         settings.company_bic,
         settings.company_address,
         settings.company_vat_id,
+    )
+
+
+def _delivery(settings: Settings) -> Delivery:
+    server = server_of(settings.smtp_url) if settings.smtp_url else None
+    key = key_of(settings.webhook_secret) if settings.webhook_secret else None
+    return Delivery(
+        mail=server or Folder(settings.var_dir / "outbox"),
+        sender=settings.mail_from,
+        webhook=Webhook(settings.webhook_url, key) if settings.webhook_url and key else None,
     )

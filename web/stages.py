@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import approvals.jobs
 import payouts.jobs
 import postback.jobs
 import reports.jobs
@@ -29,6 +30,8 @@ _TABLE: tuple[Stage, ...] = (
         "bundling", payouts.jobs.bundle, every_s=None, does="bundles what is payable into payouts", takes_period=True
     ),
     Stage("settlement", payouts.jobs.settle, every_s=10, does="acts on what people decided about payouts"),
+    Stage("escalation", approvals.jobs.escalate, every_s=60, does="reminds approvers, and asks others after a timeout"),
+    Stage("notifying", approvals.jobs.notify, every_s=60, does="sends letters, the day's digests and webhooks"),
     Stage("month-end", reports.jobs.month_end, every_s=10, does="does the reconciliations that were asked for"),
     Stage("reprocessing", postback.jobs.reprocess, every_s=10, does="reads long windows of receipts again, as agreed"),
     Stage("sealing", postback.jobs.seal_receipts, every_s=60, does="seals the receipts of the last minutes"),

@@ -4,6 +4,7 @@ import access.models
 import approvals.models
 import core.audit
 import core.http.idempotency
+import core.outbox
 import ledger.models
 import partners.models
 import payouts.models
@@ -17,6 +18,7 @@ ROOMS = (
     approvals.models,
     core.audit,
     core.http.idempotency,
+    core.outbox,
     ledger.models,
     partners.models,
     payouts.models,

@@ -1,4 +1,4 @@
-"""Subjects to decide about."""
+"""Subjects to decide about, and policies to route them by."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from approvals import requests
+from approvals.models import ApprovalPolicy
 from approvals.routing import Subject
 from core.money import Money
 from core.runtime import Runtime
@@ -19,6 +20,7 @@ def open_request(runtime: Runtime) -> Callable[..., str]:
         subject_id: str = "pay_1",
         *,
         amount_minor: int = 12500,
+        currency: str = "EUR",
         barred: frozenset[str] = frozenset(),
         created_by: str = "bundling",
         facts: Mapping[str, Any] | None = None,
@@ -26,13 +28,35 @@ def open_request(runtime: Runtime) -> Callable[..., str]:
         subject = Subject(
             kind="payout",
             id=subject_id,
-            money=Money(amount_minor, "EUR"),
+            money=Money(amount_minor, currency),
             title="Blog One, October 2026",
-            facts={"amount_base": amount_minor, "currency": "EUR", "category": {"6210"}, **(facts or {})},
-            content={"payee": {"iban": "DE89370400440532013000"}, "amount_minor": amount_minor, "currency": "EUR"},
+            facts={"amount_base": amount_minor, "currency": currency, "category": {"6210"}, **(facts or {})},
+            content={"payee": {"iban": "DE89370400440532013000"}, "amount_minor": amount_minor, "currency": currency},
             barred=barred,
         )
         with runtime.transaction() as session:
             return requests.open_request(runtime, session, subject, created_by=created_by).id
 
     return opened
+
+
+@pytest.fixture
+def use_steps(runtime: Runtime) -> Callable[..., None]:
+    """Make the policy in force one chain of these steps, with `defaults` where they are given."""
+
+    def used(*steps: dict[str, Any], **defaults: Any) -> None:
+        with runtime.transaction() as session:
+            chain = {"id": "default", "when": {}, "steps": list(steps)}
+            session.get_one(ApprovalPolicy, 0).content = {"defaults": defaults, "chains": [chain]}
+
+    return used
+
+
+@pytest.fixture
+def step() -> Callable[..., dict[str, Any]]:
+    """Return a step that asks `role`, or whom `approvers` says."""
+
+    def made(name: str, role: str = "finance", need: int = 1, **more: Any) -> dict[str, Any]:
+        return {"id": name, "approvers": {"role": role}, "need": need, **more}
+
+    return made

@@ -3,6 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+import sqlalchemy as sa
+
+from access.models import Staff
+from core.runtime import Runtime
 from tests.conftest import Caller
 
 SignIn = Callable[..., Caller]
@@ -19,6 +24,13 @@ POLICY: dict[str, Any] = {
         {"id": "default", "when": {}, "steps": [{"id": "finance", "approvers": {"role": "finance"}, "need": 1}]},
     ]
 }
+
+
+@pytest.fixture(autouse=True)
+def people(sign_in: SignIn) -> None:
+    """As many as POLICY asks for."""
+    for roles in (["finance"], ["finance"], ["manager"]):
+        sign_in(*roles)
 
 
 def test_a_policy_is_activated_by_another_person_than_its_author(sign_in: SignIn) -> None:
@@ -77,3 +89,36 @@ def test_every_fault_of_a_policy_comes_back_with_its_field(machine: Caller) -> N
 
 def test_a_policy_that_is_not_there_is_not_found(sign_in: SignIn) -> None:
     assert sign_in("admin").get("/api/v1/approval-policies/9").status_code == 404
+
+
+def test_what_a_policy_may_say_comes_back_as_it_was_sent(sign_in: SignIn) -> None:
+    admin = sign_in("admin")
+    finance = {"id": "finance", "approvers": {"role": "finance"}, "need": 2, "timeout": "2d"}
+    legal = {"id": "legal", "approvers": {"role": "manager"}, "need": 1, "parallel_with": "finance"}
+    policy = {
+        "defaults": {
+            "separation": ["creator", "payee_editor", "batch_releaser"], "on_change": "restart", "timeout": "48h",
+            "escalate": {"role": "admin"},
+        },
+        "chains": [{"id": "default", "when": {}, "steps": [finance, legal]}],
+    }  # fmt: skip
+
+    drafted = admin.post("/api/v1/approval-policies", policy)
+
+    assert drafted.status_code == 201
+    shown = admin.get("/api/v1/approval-policies/1").json
+    assert (shown["defaults"], shown["chains"]) == (policy["defaults"], policy["chains"])
+
+
+def test_a_policy_whose_people_have_gone_since_its_draft_is_not_put_in_force(sign_in: SignIn, runtime: Runtime) -> None:
+    author, second = sign_in("admin"), sign_in("admin")
+    author.post("/api/v1/approval-policies", POLICY)
+    with runtime.transaction() as session:
+        manager = session.scalars(sa.select(Staff)).all()
+        next(each for each in manager if each.roles == ["manager"]).disabled_at = runtime.clock()
+
+    answer = second.post("/api/v1/approval-policies/1/activate")
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json["errors"]] == ["chains.0.steps.0.need"]
+    assert second.get("/api/v1/approval-policies/1").json["state"] == "draft"

@@ -1,20 +1,25 @@
 """Decisions at the same moment, through connections of their own and with true commits."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from approvals import decisions
 from approvals.deciding import Accepted, Refused, Verdict
 from approvals.decisions import Decision
-from approvals.models import ApprovalDecision, ApprovalPolicy, ApprovalRequest
+from approvals.models import ApprovalDecision, ApprovalPolicy, ApprovalRequest, ApprovalVoice
 from core.actors import Actor, ActorKind
 from core.audit import AuditEntry, first_break
 from core.runtime import Runtime
 from tests.conftest import Caller
 
 THREADS = 8
+MANY = 16
+REQUESTS = 6
 
 
 def rush(runtime: Runtime, request_id: str, words: list[tuple[str, Verdict]]) -> list[Accepted | Refused]:
@@ -67,3 +72,94 @@ def test_eight_threads_of_two_people_are_counted_as_two_people_and_end_in_one_ou
         assert len(accepted) == len(taken) == len(set(taken)) == len(verbs) == request.version - 1
         assert [outcome.state.value for outcome in accepted].count(request.state) == 1
         assert request.state in ({"approved", "rejected"} if mixed else {"approved"})
+
+
+def at_once(work: Callable[[int], None]) -> None:
+    """Do `work` for MANY numbers, each in a thread of its own, all beginning together; none may raise."""
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(MANY)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            work(number)
+        except BaseException as error:  # noqa: BLE001 - shown below, in the test's own thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(MANY)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_sixteen_threads_at_the_same_requests_decide_each_once_with_exactly_its_quorum(
+    runtime: Runtime,
+    sign_in: Callable[..., Caller],
+    open_request: Callable[..., str],
+    use_steps: Callable[..., None],
+    step: Callable[..., dict[str, Any]],
+) -> None:
+    use_steps(step("finance", need=2))
+    people = [sign_in("finance").staff_id for _ in range(MANY)]
+    ids = [open_request(f"pay_{number}") for number in range(REQUESTS)]
+    accepted: list[tuple[str, str, str]] = []
+
+    def decide_all(number: int) -> None:
+        actor = Actor(ActorKind.STAFF, people[number], roles=frozenset({"finance"}))
+        # Every fourth rejects, and each begins elsewhere, so that all meet at every request.
+        verdict = Verdict.REJECT if number % 4 == 3 else Verdict.APPROVE
+        for at in range(REQUESTS):
+            request_id = ids[(at + number) % REQUESTS]
+            for version in (1, 2):
+                with runtime.transaction() as session:
+                    outcome = decisions.decide(runtime, session, request_id, Decision(verdict, version), actor=actor)
+                if isinstance(outcome, Accepted):
+                    accepted.append((request_id, verdict, outcome.state))
+
+    at_once(decide_all)
+
+    with runtime.reading() as session:
+        assert first_break(session)[1] is None
+        for request_id in ids:
+            request = session.get_one(ApprovalRequest, request_id)
+            verdicts = Counter(each.verdict for each in request.decisions)
+            assert request.state in {"approved", "rejected"}
+            assert verdicts["approve"] == 2 if request.state == "approved" else verdicts["reject"] == 1
+            assert sum(verdicts.values()) <= 2
+            heard = session.scalars(
+                sa.select(ApprovalVoice.human_id).where(ApprovalVoice.request_id == request_id)
+            ).all()
+            assert len(heard) == sum(verdicts.values()) == request.version - 1
+        ends = [state for _, _, state in accepted if state != "open"]
+        assert len(ends) == REQUESTS
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_naive_way_approves_more_than_once(runtime: Runtime) -> None:
+    """The control: read, then write, without lock, unique key or condition; the test above would fail on it."""
+    with runtime.engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE naive (request_id int, person int)"))
+    approvals = Counter[int]()
+    lock = threading.Lock()
+    all_have_read = threading.Barrier(MANY)
+
+    def approve_all(number: int) -> None:
+        for request_id in range(REQUESTS):
+            with runtime.engine.begin() as connection:
+                count = connection.execute(
+                    sa.text("SELECT count(*) FROM naive WHERE request_id = :id"), {"id": request_id}
+                ).scalar_one()
+                all_have_read.wait()
+                if count < 2:
+                    connection.execute(
+                        sa.text("INSERT INTO naive VALUES (:id, :person)"), {"id": request_id, "person": number}
+                    )
+                    with lock:
+                        approvals[request_id] += 1
+
+    at_once(approve_all)
+
+    assert set(approvals.values()) == {MANY}

@@ -263,10 +263,11 @@ def _decided(machine: Person, *, creator: Person, manager: Person, approver: Per
 
 
 def _paid(creator: Person, approver: Person) -> tuple[dict[str, Any], list[tuple[str, float]]]:
-    batch = creator.post("/api/v1/batches", {"method": "sepa", "currency": "EUR"}, expect=201)
+    batch = approver.post("/api/v1/batches", {"method": "sepa", "currency": "EUR"}, expect=201)
     assert batch["sum"] == {"amount": "42.75", "currency": "EUR"}
-    creator.post(f"/api/v1/batches/{batch['id']}/release", {"version": batch["version"]}, expect=403)
-    approver.post(f"/api/v1/batches/{batch['id']}/release", {"version": batch["version"]})
+    # Who gathered a batch does not release it, nor does who decided one of its payouts.
+    approver.post(f"/api/v1/batches/{batch['id']}/release", {"version": batch["version"]}, expect=403)
+    creator.post(f"/api/v1/batches/{batch['id']}/release", {"version": batch["version"]})
     tree = ET.fromstring(approver.get(f"/api/v1/batches/{batch['id']}/file"))  # noqa: S314 - our own file
     name = {"p": tree.tag.partition("}")[0].strip("{")}
     return batch, [

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from approvals.models import ApprovalRequest
 from core.runtime import Runtime
-from partners.models import Affiliate
+from partners.models import Affiliate, PayeeEdit
 from payouts import bundling, jobs
-from payouts.models import Accrual
+from payouts.models import Accrual, Payout
 from postback.models import Conversion
 from tests.conftest import Caller, TestClock
 from tests.payouts.books import OCTOBER, Books
@@ -47,6 +47,7 @@ def test_what_an_affiliate_may_be_paid_becomes_one_payout_with_one_request(
     assert request.barred == ["stf_1"]
     assert request.facts == {
         "amount_base": 1583,
+        "amount_alone": 1583,
         "currency": "EUR",
         "affiliate_id": "aff_1",
         "affiliate.status": "new",
@@ -129,20 +130,54 @@ def test_without_a_period_the_current_month_is_bundled(runtime: Runtime, books: 
     assert [payout.period for payout in books.payouts()] == ["2026-11"]
 
 
-def test_whoever_changed_the_account_within_thirty_days_is_barred(
+def test_whoever_set_or_changed_the_account_within_thirty_days_is_barred(
     runtime: Runtime, books: Books, clock: TestClock
 ) -> None:
-    books.affiliate("aff_2", payee_changed_at=clock() - timedelta(days=29), payee_changed_by="stf_editor")
-    books.affiliate("aff_3", payee_changed_at=clock() - timedelta(days=30), payee_changed_by="stf_editor")
-    books.conversion("cnv_2", affiliate_id="aff_2")
-    books.conversion("cnv_3", affiliate_id="aff_3")
+    for affiliate_id, days in (("aff_2", 29), ("aff_3", 30)):
+        books.affiliate(affiliate_id)
+        edits = [("stf_editor", days), ("stf_later", 1), ("stf_long_ago", 31)]
+        with runtime.transaction() as session:
+            session.add_all(
+                PayeeEdit(affiliate_id=affiliate_id, edited_at=clock() - timedelta(days=ago), edited_by=who)
+                for who, ago in edits
+            )
+        books.conversion(f"cnv_{affiliate_id}", affiliate_id=affiliate_id)
     jobs.accrue()
 
     jobs.bundle("2026-10", "stf_1")
 
     payouts = {payout.affiliate_id: payout for payout in books.payouts()}
-    assert request_of(runtime, payouts["aff_2"].id).barred == ["stf_1", "stf_editor"]
-    assert request_of(runtime, payouts["aff_3"].id).barred == ["stf_1"]
+    assert request_of(runtime, payouts["aff_2"].id).barred == ["stf_1", "stf_editor", "stf_later"]
+    assert request_of(runtime, payouts["aff_3"].id).barred == ["stf_1", "stf_later"]
+
+
+def test_thresholds_look_at_what_the_affiliate_comes_to_in_the_month(
+    runtime: Runtime, books: Books, clock: TestClock
+) -> None:
+    def bundled(conversion_id: str, payout_minor: int, *, affiliate_id: str = "aff_1") -> dict[str, object]:
+        books.conversion(conversion_id, affiliate_id=affiliate_id, payout_minor=payout_minor)
+        jobs.accrue()
+        jobs.bundle("2026-12")
+        facts = request_of(runtime, books.payouts()[-1].id).facts
+        clock.advance(seconds=1)
+        return {name: facts[name] for name in ("amount_alone", "amount_base")}
+
+    books.affiliate("aff_2")
+    first = bundled("cnv_1", 600)
+    other = bundled("cnv_2", 50, affiliate_id="aff_2")
+    second = bundled("cnv_3", 500)
+    books.change(Payout, books.payouts()[-1].id, state="rejected")
+    third = bundled("cnv_4", 10)
+    clock.advance(days=40)
+    next_month = bundled("cnv_5", 7)
+
+    assert (first, other) == (
+        {"amount_alone": 600, "amount_base": 600},
+        {"amount_alone": 50, "amount_base": 50},
+    )
+    assert second == {"amount_alone": 500, "amount_base": 1100}
+    assert third == {"amount_alone": 10, "amount_base": 610}  # what was turned down does not count
+    assert next_month == {"amount_alone": 7, "amount_base": 7}
 
 
 def test_more_accruals_than_one_payout_takes_make_a_second_one(

@@ -22,7 +22,21 @@ OPEN_RULES = {
 }  # fmt: skip
 OPEN_PAGES = {"/sign-in"}
 # What no token may do, whatever its scopes.
-PEOPLE_ONLY = ("/decision", "/decisions", "/release", "/bulk", "/close", "/reopen", "/activate", "/apply")
+PEOPLE_ONLY = (
+    "/decision",
+    "/decisions",
+    "/release",
+    "/bulk",
+    "/close",
+    "/reopen",
+    "/activate",
+    "/force",
+    "/reassign",
+    "/resubmit",
+    "/delegations",
+    "/revoke",
+    "/apply",
+)
 
 
 def doors(app: flask.Flask) -> list[tuple[str, set[str], Door | None]]:

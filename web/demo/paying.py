@@ -119,12 +119,14 @@ def decide(story: Story) -> None:
 def pay(story: Story) -> PaymentFile:
     """Gather what is approved in euro, release it by a second person, and read the file as a bank does."""
     with story.account.chapter("batch") as said:
-        batch = story.cast.finance.post("/api/v1/batches", {"method": "sepa", "currency": "EUR", "debtor": DEBTOR})
+        gatherer, releaser = story.cast.second_finance, story.cast.finance
+        batch = gatherer.post("/api/v1/batches", {"method": "sepa", "currency": "EUR", "debtor": DEBTOR})
         body = {"version": batch["version"]}
-        reason = story.cast.finance.refusal(f"/api/v1/batches/{batch['id']}/release", body)
-        story.account.notes.append(f"{story.cast.finance.name} may not release the batch she made: “{reason}”")
-        story.cast.second_finance.post(f"/api/v1/batches/{batch['id']}/release", body)
-        content = story.cast.second_finance.download(f"/api/v1/batches/{batch['id']}/file")
+        reason = gatherer.refusal(f"/api/v1/batches/{batch['id']}/release", body)
+        story.account.notes.append(f"{gatherer.name} may not release the batch he made: “{reason}”")
+        # Nor could whoever decided one of its payouts: she who asked for them decided none.
+        releaser.post(f"/api/v1/batches/{batch['id']}/release", body)
+        content = releaser.download(f"/api/v1/batches/{batch['id']}/file")
         (story.papers / "payments.pain.001.xml").write_bytes(content)
         payment = files.payment_file(content)
         story.account.expect(

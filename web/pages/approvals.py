@@ -81,8 +81,9 @@ def _queue(session: Session) -> dict[str, object]:
         after=after,
         states=DECIDED if view == "decided" else [RequestState.OPEN],
         waiting_for=flask.g.actor.id if view == "mine" else None,
+        now=installed().clock(),
     )
-    sums = queries.sums_waiting_for(session, flask.g.actor.id)
+    sums = queries.sums_waiting_for(session, flask.g.actor.id, installed().clock())
     numbers = {"mine": sum(count for count, _ in sums), "open": queries.count_open(session)}
     return {
         "view": view,
@@ -105,8 +106,9 @@ def _detail(session: Session, request_id: str, notice: Notice | None) -> str:
     policy = versions.get(session, ApprovalPolicy, shown.policy_version)
     rule = next(each for each in policy.content["chains"] if each["id"] == shown.chain)
     everyone = chain.from_iterable(
-        [*step.approver_ids, *(each.actor_id for each in step.decisions)] for step in shown.steps
+        [*step.approver_ids, *(each.actor_id for each in step.decisions), *step.principals] for step in shown.steps
     )
+    said = queries.comments(session, request_id)
     me = flask.g.actor
     return frame.rendered(
         session,
@@ -116,8 +118,10 @@ def _detail(session: Session, request_id: str, notice: Notice | None) -> str:
         subject=subject,
         warnings=_warnings(shown, subject),
         rule=routing.in_words(rule["when"]),
-        emails=people.emails(session, everyone),
-        may_decide=shown.waits_for(me.id) and bool(me.roles & DECIDERS.roles),
+        emails=people.emails(session, [*everyone, *(each.author_id for each in said)]),
+        said=said,
+        may_decide=bool(me.roles & DECIDERS.roles)
+        and queries.may_decide(session, request_id, me.id, installed().clock()),
         why_not=_why_not(shown, me.id),
         notice=notice,
         **_queue(session),
@@ -138,9 +142,11 @@ def _warnings(shown: RequestView, subject: PayoutSubject | None) -> list[words.W
 
 def _why_not(shown: RequestView, staff_id: str) -> str:
     """Return in words why the person sees no button; empty when there is nothing to explain."""
-    mine = [(step, each) for step in shown.steps for each in step.decisions if each.actor_id == staff_id]
-    if mine:
-        return f"You have decided: {mine[0][1].verdict}, {words.moment(mine[0][1].decided_at)}. One person counts once."
+    mine = next((each for each in shown.said if each.actor_id == staff_id), None)
+    if mine is not None:
+        return f"You have decided: {mine.verdict}, {words.moment(mine.decided_at)}. One person counts once."
+    if any(each.on_behalf_of == staff_id for each in shown.said):
+        return "Somebody has decided it for you. One person counts once."
     if shown.state != RequestState.OPEN:
         return ""
     if staff_id in shown.barred:
@@ -151,9 +157,8 @@ def _why_not(shown: RequestView, staff_id: str) -> str:
 def _refused(session: Session, request_id: str, reason: Refusal, *, seen: int) -> Notice:
     session.expire_all()
     now = queries.one(session, request_id)
-    taken = sorted((each for step in now.steps for each in step.decisions), key=lambda each: each.decided_at)
     # Every decision moves the version by one, from 1 on: those behind the version seen are what has changed.
-    later = taken[max(0, seen - 1) :]
+    later = now.said[max(0, seen - 1) :]
     emails = people.emails(session, (each.actor_id for each in later))
     lines = [decisions.IN_WORDS[reason][:1].upper() + decisions.IN_WORDS[reason][1:] + "."]
     lines += [

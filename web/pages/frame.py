@@ -64,7 +64,8 @@ def page(
 def rendered(session: Session, template: str, *, place: str, **values: Any) -> str:
     """Return the page `template` inside the rail, at `place` of it."""
     actor = flask.g.get("actor")
-    waiting = sum(count for count, _ in queries.sums_waiting_for(session, actor.id)) if actor else 0
+    now = installed().clock()
+    waiting = sum(count for count, _ in queries.sums_waiting_for(session, actor.id, now)) if actor else 0
     return flask.render_template(
         template,
         places=places_for(actor),
@@ -72,7 +73,7 @@ def rendered(session: Session, template: str, *, place: str, **values: Any) -> s
         counts={"/approvals": waiting},
         me=flask.g.get("staff"),
         csrf_token=flask.g.get("csrf_token"),
-        now=installed().clock(),
+        now=now,
         **values,
     )
 

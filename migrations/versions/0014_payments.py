@@ -9,7 +9,7 @@ from alembic import op
 from core.database import Id, Json, UtcDateTime
 from core.triggers import append_only, not_append_only
 
-revision = "0015"
+revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,55 @@
+"""The one way out to other people's servers: bounded in time and size, without redirects, and without surprises."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import requests
+
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 15
+ANSWER_BYTES_MAX = 64 * 1024
+_OK = range(200, 300)
+# Standard Webhooks: the one answer that asks to stop. Any other refusal may be a mistake that somebody puts right.
+_GONE = 410
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The other server took it."""
+
+    status: int
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """It did not, for a `reason` without any of what was sent; `is_worth_repeating`: later may be better."""
+
+    reason: str
+    is_worth_repeating: bool
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answered | NotTaken:
+    """POST `body` to `url`, an address the operator has chosen, and read no more of the answer than its status.
+
+    A redirect is no answer: it would carry a signed body to a place that nobody has chosen.
+    """
+    try:
+        with requests.Session() as session:  # noqa: TID251 - this is core.outbound
+            # The operator's environment must not send it through a proxy, nor add what stands in ~/.netrc.
+            session.trust_env = False
+            with session.post(
+                url,
+                data=body,
+                headers=dict(headers),
+                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                answer.raw.read(ANSWER_BYTES_MAX)
+                status = answer.status_code
+    except requests.RequestException as error:
+        # Only the class: the text names the address, and with it perhaps a token.
+        return NotTaken(type(error).__name__, is_worth_repeating=True)
+    if status in _OK:
+        return Answered(status)
+    return NotTaken(f"answered {status}", is_worth_repeating=status != _GONE)
