@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ SelectT = TypeVar("SelectT", bound=sa.Select[Any])
 POOL_TIMEOUT_S = 2
 CONNECT_TIMEOUT_S = 2
 BUSY_TIMEOUT_MS = 5000
+# What goes wrong with the file and not with the statement. The low byte of SQLite's codes is the kind of error.
+_SQLITE_LOST = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB}
+_SQLITE_PRIMARY = 0xFF
 CONSTRAINT_NAMES = {
     "ix": "ix_%(column_0_N_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -125,6 +129,7 @@ def connect(url: str) -> sa.Engine:
     )
     event.listen(engine, "connect", lambda connection, _record: prepare_sqlite(connection))
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "handle_error", _give_up_sqlite)
     return engine
 
 
@@ -162,6 +167,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     # with SQLITE_BUSY, which no busy_timeout waits for.
     reading = connection.get_execution_options().get("clickledger_reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _give_up_sqlite(context: sa.engine.ExceptionContext) -> None:
+    # A connection opened while its file or folder could not be written stays read-only for good: SQLite looks once.
+    # Kept in the pool it would refuse every write long after somebody had put the permissions right.
+    if getattr(context.original_exception, "sqlite_errorcode", 0) & _SQLITE_PRIMARY in _SQLITE_LOST:
+        context.is_disconnect = True
 
 
 def is_postgresql(session: Session) -> bool:
