@@ -26,7 +26,15 @@ RECONNECT_EVERY_S = 0.5
 def run_stage(name: str, options: Mapping[str, Any]) -> None:
     """Run one stage: the job that every ring enqueues."""
     started = time.monotonic()
-    stages.run(name, options)
+    try:
+        stages.run(name, options)
+    except Exception as error:
+        # RQ keeps its traceback, and for seconds only. Of an outage the class alone: a driver's text may quote values.
+        log.error(  # noqa: TRY400
+            "stage failed",
+            extra={"stage": name, "error": type(error).__name__, "cause": type(error.__cause__).__name__},
+        )
+        raise
     log.info("stage ran", extra={"stage": name, "seconds": round(time.monotonic() - started, 3)})
 
 

@@ -18,7 +18,8 @@ SERIALIZER = JSONSerializer
 JOB = "worker.run_stage"
 JOB_TIMEOUT_S = 900
 # A finished or failed job's key must go soon: while it is there, RQ refuses the same job id, and so the next ring.
-FAILURE_TTL_S = 60
+# Not at once, or a stage that fails would run as often as postbacks come in.
+FAILURE_TTL_S = 5
 _PENDING = "clickledger_rings"
 _NOT_IN_A_JOB_ID = re.compile(r"[^A-Za-z0-9_-]")
 

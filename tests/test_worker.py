@@ -94,6 +94,32 @@ def test_a_stage_whose_worker_was_killed_in_the_middle_is_rung_for_again(
         redis.close()
 
 
+def test_a_stage_that_failed_in_an_outage_is_logged_and_runs_at_a_ring_soon_after(
+    environment: dict[str, str], folder: Path
+) -> None:
+    valkey = start_valkey(folder)
+    redis = Redis.from_url(environment["REDIS_URL"])
+    environment |= {"DATABASE_URL": f"sqlite:///{folder}/later/clickledger.sqlite"}
+    log = folder / "work.log"
+    try:
+        with started(WORK, environment, log):
+            doorbell.ring(redis, "accrual")
+            _until(lambda: '"stage failed", "stage": "accrual"' in log.read_text(), "the stage has failed")
+
+            (folder / "later").mkdir()
+            (folder / "clickledger.sqlite").rename(folder / "later" / "clickledger.sqlite")
+
+            def has_run() -> bool:
+                doorbell.ring(redis, "accrual")
+                return '"stage ran", "stage": "accrual"' in log.read_text()
+
+            _until(has_run, "the stage runs again")
+    finally:
+        valkey.kill()
+        valkey.wait()
+        redis.close()
+
+
 def _is_quiet(redis: Redis) -> bool:
     """Say whether no job waits or runs; a worker's answered ring leaves nothing behind."""
     try:
