@@ -20,6 +20,7 @@ from core.errors import (
 )
 from core.logs import request_id
 from web.pages import frame
+from web.requests import shown
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def document(
         "title": TITLES.get(status, "Problem"),
         "status": status,
         "detail": detail,
-        "instance": flask.request.path,
+        "instance": shown(flask.request),
         "request_id": request_id.get(),
     }
     if faults:
@@ -125,7 +126,7 @@ def _http_exception(error: HTTPException) -> flask.Response:
 
 
 def _unexpected(error: Exception) -> flask.Response:
-    log.error("unexpected", exc_info=error, extra={"path": flask.request.path})
+    log.error("unexpected", exc_info=error, extra={"path": shown(flask.request)})
     return document(500, "unexpected", "something broke on our side; the log has it under the request id", [])
 
 

@@ -22,6 +22,14 @@ def register(app: flask.Flask) -> None:
     app.after_request(_end)
 
 
+def shown(request: flask.Request) -> str:
+    """Return a request's path as a log or an error may show it.
+
+    A path that leads nowhere may be a postback's with a slip in it, and then it ends with a token.
+    """
+    return request.path if request.endpoint else redaction.path(request.path)
+
+
 def _begin() -> None:
     given = flask.request.headers.get("X-Request-ID", "")
     flask.g.started = time.perf_counter()
@@ -41,14 +49,12 @@ def _end(response: flask.Response) -> flask.Response:
     seconds = time.perf_counter() - flask.g.get("started", time.perf_counter())
     # The endpoint, not the path: a label for every id would be a time series for every id.
     REQUESTS.labels(flask.request.method, flask.request.endpoint or "none", response.status_code).observe(seconds)
-    path = flask.request.path
-    # No query: a postback's carries its signature and its payout. A path that leads nowhere may be a postback's with a
-    # slip in it, and then it ends with a token.
+    # No query: a postback's carries its signature and its payout.
     log.info(
         "request",
         extra={
             "method": flask.request.method,
-            "path": path if flask.request.endpoint else redaction.path(path),
+            "path": shown(flask.request),
             "status": response.status_code,
             "ms": round(seconds * 1000, 1),
             "peer": flask.request.remote_addr,
