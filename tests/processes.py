@@ -37,17 +37,21 @@ def started(command: list[str], environment: Mapping[str, str], log: Path) -> It
 
 @contextlib.contextmanager
 def gunicorn(
-    environment: Mapping[str, str], folder: Path, *, app: str = "wsgi:whole", workers: int = 2
+    environment: Mapping[str, str], folder: Path, *, app: str = "wsgi:whole", workers: int = 2, port: int = 0
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Serve `app` on a free port; yield its URL and the master process once /healthz answers."""
-    port = free_port()
+    """Serve `app` on a free port; yield its URL and the master process once /healthz answers.
+
+    Our own applications are served with our own settings of gunicorn (deploy/), others by its threads.
+    """
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}", "--workers", str(workers),
-        *(("--worker-class", "asgi", "--asgi-lifespan", "on") if app.startswith("wsgi:") else ("--threads", "8")),
-        "--no-control-socket", "--log-level", "warning",
-    ]  # fmt: skip
-    with started(command, {**environment, "PORT": str(port)}, folder / "gunicorn.log") as process:
+    command = [sys.executable, "-m", "gunicorn"]
+    if app.startswith("wsgi:"):
+        command += ["-c", "deploy/gunicorn.conf.py", app]
+    else:
+        command += ["-b", f"127.0.0.1:{port}", "-w", str(workers), "--threads", "8", "--no-control-socket", app]
+    served = {**environment, "PORT": str(port), "WEB_PROCESSES": str(workers)}
+    with started(command, served, folder / "gunicorn.log") as process:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             with contextlib.suppress(requests.ConnectionError, requests.Timeout):

