@@ -143,13 +143,17 @@ class House:
         finally:
             stop.set()
             for thread in threads:
-                thread.join(90)
+                thread.join(30)
         assert not any(thread.is_alive() for thread in threads), "a sender is never acknowledged"
 
     def more(self, code: int, count: int, what: str) -> None:
         """Wait until senders have heard `code` so many times more."""
         before = self.load.codes[code]
-        until(lambda: self.load.codes[code] >= before + count, f"{what}: {dict(self.load.codes)}")
+        try:
+            until(lambda: self.load.codes[code] >= before + count, what)
+        except AssertionError as error:
+            error.add_note(f"heard: {dict(self.load.codes)}, odd: {self.load.odd[:5]}, log: {self.logs('web')[-3000:]}")
+            raise
 
     def _send(self, stop: threading.Event) -> None:
         session = requests.Session()
@@ -235,7 +239,7 @@ def opened(kind: str, binaries: Path | None, *, small_disk: bool) -> Iterator[Ho
         for job in ("work", "ring"):
             manager.add(job, [sys.executable, "worker.py", job], environment)
         served = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "wsgi:whole"]
-        manager.add("web", [*_bound_by_permissions(), *served], environment)
+        manager.add("web", [*(_bound_by_permissions() if kind == "sqlite" else []), *served], environment)
         url = f"http://127.0.0.1:{port}"
         house = House(kind, folder, manager, url, environment, runtime, _source(runtime, url))
         until(lambda: answers(url), f"the server answers: {house.logs('web')}")
