@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import sqlalchemy as sa
 from prometheus_client import REGISTRY
@@ -42,13 +41,13 @@ def waiting_write(runtime: Runtime, door: Door, network: Network, **changes: str
 def poisoned(write: Write) -> Write:
     """Return the write with a column that takes no NULL: the database refuses it. Intake itself hands over no such."""
     assert write.belief is not None
-    return replace(write, belief=replace(write.belief, assurance=None))  # type: ignore[arg-type]
+    return write._replace(belief=write.belief._replace(assurance=None))  # type: ignore[arg-type]
 
 
 def unsendable(write: Write) -> Write:
     """Return the write with a value that is no JSON: it fails before it reaches the database."""
     assert write.belief is not None
-    return replace(write, belief=replace(write.belief, covered_fields=[object()]))  # type: ignore[list-item]
+    return write._replace(belief=write.belief._replace(covered_fields=[object()]))  # type: ignore[list-item]
 
 
 @contextmanager

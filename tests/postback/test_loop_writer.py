@@ -1,7 +1,6 @@
 """The door of the event loop: one loop's group commit, senders who leave, and connections that die under it.
 
-On PostgreSQL the loop writes by itself (postback/loop_writer.py), on SQLite through the writer's thread: the senders of
-both hear the same.
+What is new and plain the loop writes by itself (postback/loop_writer.py), the rest goes through the writer's thread.
 """
 
 import asyncio
@@ -41,8 +40,8 @@ class Loop:
 
     @property
     def waiting(self) -> int:
-        """How many stand in whichever line this database has."""
-        return len(self._ask._quick._waiting) if self._ask._quick else len(self.door.writer._waiting)
+        """How many stand in the loop's own line."""
+        return len(self._ask._quick._waiting)
 
     async def send(self, **changes: str) -> tuple[int, dict[str, str], dict[str, Any]]:
         """Sign and send one postback; return the status, the headers and the body."""
@@ -87,13 +86,12 @@ def play(runtime: Runtime, network: Network) -> Play:
             try:
                 await story(loop)
             finally:
-                if loop._ask._quick is not None:
-                    await loop._ask._quick._statements.close()
+                await loop._ask._quick.close()
 
         try:
             asyncio.run(whole())
         finally:
-            loop.door.writer.close()
+            loop.door.close()
 
     return played
 

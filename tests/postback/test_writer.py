@@ -41,7 +41,7 @@ def door(runtime: Runtime) -> Iterator[Door]:
     """A door whose writer nobody else uses."""
     door = Door(lambda: runtime)
     yield door
-    door.writer.close()
+    door.close()
 
 
 @pytest.fixture

@@ -147,6 +147,7 @@ def test_no_secret_is_seen_in_a_log_an_error_a_receipt_or_redis(
     assert [where for where, text in places.items() if PAYOUT.encode() in text] == []
     # Else the canary would sing nowhere: who may see the raw request sees what was paid.
     assert PAYOUT.encode() in seen_by["admin"]
+    assert token.secret.encode() not in seen_by["admin"]
 
 
 def _receipts(url: str, email: str) -> bytes:
