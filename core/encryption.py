@@ -7,8 +7,11 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -70,3 +73,26 @@ class Keyring:
     def resealed(self, sealed: bytes, *, bound_to: str) -> bytes:
         """Return `sealed` under the present key, whichever of the two opened it."""
         return self.seal(self.unseal(sealed, bound_to=bound_to), bound_to=bound_to)
+
+    def sign(self, message: bytes, *, purpose: str) -> bytes:
+        """Return the Ed25519 signature (64 bytes) of `message` under the key that the present one gives `purpose`."""
+        return _signing_key(self._key, purpose).sign(message)
+
+    def public_key(self, *, purpose: str) -> bytes:
+        """Return the 32 bytes that check what `sign` makes for `purpose`, and can make nothing themselves."""
+        return _signing_key(self._key, purpose).public_key().public_bytes_raw()
+
+    def has_signed(self, signature: bytes, message: bytes, *, purpose: str) -> bool:
+        """Say whether the present key or the previous one has signed `message` for `purpose`."""
+        for key in (self._key, self._previous):
+            if key is not None:
+                with suppress(InvalidSignature):
+                    _signing_key(key, purpose).public_key().verify(signature, message)
+                    return True
+        return False
+
+
+def _signing_key(key: bytes, purpose: str) -> Ed25519PrivateKey:
+    # A key of its own for each purpose (RFC 5869): what signs here opens nothing there.
+    info = f"clickledger signing {purpose}".encode()
+    return Ed25519PrivateKey.from_private_bytes(HKDF(hashes.SHA256(), KEY_BYTES, None, info).derive(key))

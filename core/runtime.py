@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 from redis import Redis
@@ -47,8 +48,9 @@ class Delivery:
 class Runtime:
     """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end.
 
-    `company` is None while the settings do not name an account to pay from. For `payee_cool_off` after an affiliate's
-    account was changed no money leaves to it. Without `delivery` messages are kept and wait.
+    `audit_heads` is the folder of the audit log's signed heads. `company` is None while the settings do not name an
+    account to pay from. For `payee_cool_off` after an affiliate's account was changed no money leaves to it. Without
+    `delivery` messages are kept and wait.
     """
 
     engine: sa.Engine
@@ -64,6 +66,7 @@ class Runtime:
     receipt_retention: timedelta = timedelta(days=400)
     payee_cool_off: timedelta = timedelta(days=3)
     delivery: Delivery | None = None
+    audit_heads: Path = Path("var/audit-heads")
 
     @contextmanager
     def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:

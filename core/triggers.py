@@ -1,5 +1,7 @@
 """Database triggers for migrations: tables that only grow, on both databases."""
 
+from collections.abc import Sequence
+
 
 def append_only(dialect: str, table: str) -> list[str]:
     """Return the statements that make `table` refuse UPDATE and DELETE, whoever asks."""
@@ -22,3 +24,56 @@ def not_append_only(dialect: str, table: str) -> list[str]:
     if dialect == "postgresql":
         return [f"DROP TRIGGER {table}_append_only ON {table}", f"DROP FUNCTION {table}_append_only()"]
     return [f"DROP TRIGGER {table}_append_only_{act}" for act in ("update", "delete")]
+
+
+def append_only_but_for(dialect: str, table: str, free: str, columns: Sequence[str]) -> list[str]:
+    """Return the statements that make `table`, which has `columns`, refuse DELETE and every UPDATE but of `free`.
+
+    `not_append_only` takes them back. On SQLite a migration that makes the table anew, or adds a column, makes them
+    again: SQLite drops a table's triggers with it, and its UPDATE OF names the columns one by one.
+    """
+    if dialect == "postgresql":
+        return [
+            f"""CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+            DECLARE allowed {table};
+            BEGIN
+              IF TG_OP = 'UPDATE' THEN
+                allowed := OLD;
+                allowed.{free} := NEW.{free};
+                IF NEW IS NOT DISTINCT FROM allowed THEN RETURN NEW; END IF;
+              END IF;
+              RAISE EXCEPTION '{table} is append-only but for {free}' USING ERRCODE = 'restrict_violation';
+            END $$""",
+            f"""CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}
+            FOR EACH ROW EXECUTE FUNCTION {table}_append_only()""",
+        ]
+    frozen = ", ".join(f'"{column}"' for column in columns if column != free)
+    return [
+        f"""CREATE TRIGGER {table}_append_only_{name} BEFORE {act} ON {table}
+        BEGIN SELECT RAISE(ABORT, '{table} is append-only but for {free}'); END"""
+        for name, act in (("update", f"UPDATE OF {frozen}"), ("delete", "DELETE"))
+    ]
+
+
+def never_emptied(dialect: str, table: str, key: Sequence[str]) -> list[str]:
+    """Return the statements that close each database's way around `append_only`; `key` is the table's primary key.
+
+    PostgreSQL's TRUNCATE fires no trigger of a row. SQLite's INSERT OR REPLACE removes the row that has the key without
+    firing the trigger of DELETE, unless the connection has asked for it.
+    """
+    if dialect == "postgresql":
+        return [
+            f"""CREATE TRIGGER {table}_never_emptied BEFORE TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"""
+        ]
+    same = " AND ".join(f"{column} = NEW.{column}" for column in key)
+    taken = f"SELECT 1 FROM {table} WHERE {same}"  # noqa: S608 - a migration's own names
+    return [
+        f"""CREATE TRIGGER {table}_never_emptied BEFORE INSERT ON {table} WHEN EXISTS ({taken})
+        BEGIN SELECT RAISE(ABORT, '{table} is append-only: the key is taken'); END"""
+    ]
+
+
+def not_never_emptied(dialect: str, table: str) -> list[str]:
+    """Return the statements that take back what `never_emptied` made."""
+    return [f"DROP TRIGGER {table}_never_emptied" + (f" ON {table}" if dialect == "postgresql" else "")]

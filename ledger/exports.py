@@ -1,12 +1,15 @@
-"""The journal for other programs: hledger text that `hledger check -s` accepts, and CSV; written as it is read."""
+"""The journal for other programs, written as it is read: hledger and Beancount text that both check, and CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import csv_text, money
+from ledger import beancount
 from ledger.models import JournalEntry, JournalLine
 
 ROWS_AT_ONCE = 1000
@@ -36,6 +39,29 @@ def hledger(session: Session, period: str | None = None) -> Iterator[str]:
         yield f"    {line.account}  {money.to_text(line.amount_minor, line.currency)} {line.currency}{owner}\n"
 
 
+def for_beancount(session: Session, period: str | None = None) -> Iterator[str]:
+    """Yield the journal of `period`, or all of it, as Beancount text that `bean-check` accepts; it sorts by itself.
+
+    Accounts get the names Beancount can take (ledger/beancount.py), with their own beside them.
+    """
+    yield beancount.TITLE
+    first_on = session.scalar(sa.select(sa.func.min(JournalEntry.posted_on)).where(*_within(period)))
+    for currency in _distinct(session, JournalLine.currency, period):
+        yield beancount.commodity(currency, first_on or date.min)
+    for account in _distinct(session, JournalLine.account, period):
+        yield beancount.opened(account, first_on or date.min)
+    entry_id = None
+    for entry, line in _rows(session, period):
+        if entry.id != entry_id:
+            entry_id = entry.id
+            yield beancount.entry(
+                posted_on=entry.posted_on, occurred_on=entry.occurred_on, narration=entry.description,
+                details={"entry": entry.id, "kind": entry.kind, "source": entry.source_id},
+            )  # fmt: skip
+        amount = money.to_text(line.amount_minor, line.currency)
+        yield beancount.line(line.account, f"{amount} {line.currency}", line.affiliate_id)
+
+
 def comma_separated(session: Session, period: str | None = None) -> Iterator[str]:
     """Yield the journal of `period`, or all of it, as CSV (RFC 4180), one row a line, in the order of `hledger`."""
     yield csv_text.row(CSV_COLUMNS)
@@ -45,6 +71,22 @@ def comma_separated(session: Session, period: str | None = None) -> Iterator[str
             entry.occurred_on.isoformat(), entry.description, line.line_number, line.account,
             money.to_text(line.amount_minor, line.currency), line.currency, line.affiliate_id,
         ))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One form of the journal: `write` yields its text, of one month or of all."""
+
+    write: Callable[[Session, str | None], Iterator[str]]
+    mimetype: str
+    suffix: str
+
+
+WRITERS: Mapping[str, Writer] = {
+    "hledger": Writer(hledger, "text/plain", "journal"),
+    "beancount": Writer(for_beancount, "text/plain", "beancount"),
+    "csv": Writer(comma_separated, "text/csv", "csv"),
+}
 
 
 def _rows(session: Session, period: str | None) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """The HTTP door of ledger: the journal for other programs, and the months it has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import flask
@@ -22,24 +22,20 @@ blueprint = Blueprint(
 
 # Roles by name: `access`, which lists them, is a neighbour on this floor.
 READERS = actors("finance", "auditor", "manager", scope="reports:read")
-_WRITERS: dict[str, tuple[Callable[[Session, str | None], Iterator[str]], str, str]] = {
-    "hledger": (exports.hledger, "text/plain", "journal"),
-    "csv": (exports.comma_separated, "text/csv", "csv"),
-}
 
 
 @endpoint(blueprint, "GET", "/journal", door=READERS, query=JournalQuerySchema, transaction=False)
 def journal(query: JournalQuery) -> flask.Response:
-    """Stream the journal, of one month or whole, as hledger text or CSV."""
-    write, mimetype, suffix = _WRITERS[query.format]
+    """Stream the journal, of one month or whole, as hledger text, Beancount text or CSV."""
+    writer = exports.WRITERS[query.format]
 
     def streamed() -> Iterator[str]:
         # Its own transaction: it lives as long as the answer is written, long after the view has returned.
         with installed().reading() as session:
-            yield from write(session, query.period)
+            yield from writer.write(session, query.period)
 
-    response = flask.Response(streamed(), mimetype=mimetype)
-    name = f"journal-{query.period or 'all'}.{suffix}"
+    response = flask.Response(streamed(), mimetype=writer.mimetype)
+    name = f"journal-{query.period or 'all'}.{writer.suffix}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import marshmallow as ma
 
 from core.http.wire import Moment, Wire
+from ledger.exports import WRITERS
 
 PERIOD = ma.validate.Regexp(r"^[0-9]{4}-(0[1-9]|1[0-2])$", error="takes a month, such as 2026-10")
 
@@ -22,7 +23,7 @@ class JournalQuerySchema(Wire):
 
     shape = JournalQuery
 
-    format = ma.fields.String(required=True, validate=ma.validate.OneOf(["hledger", "csv"]))
+    format = ma.fields.String(required=True, validate=ma.validate.OneOf(list(WRITERS)))
     period = ma.fields.String(load_default=None, validate=PERIOD)
 
 

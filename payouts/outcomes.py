@@ -1,7 +1,7 @@
 """What becomes of a payment that was sent: settled, failed, come back, or without an answer."""
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -102,7 +102,7 @@ def lose(runtime: Runtime, session: Session, item: BatchItem, *, reason: str, ac
     return True
 
 
-def pays_from(batch: Batch) -> str:
+def pays_from(batch: Batch | sa.Row[Any]) -> str:
     """Return what the journal calls the account a batch pays from: its IBAN, or the method and our bank there."""
     if batch.debtor_iban:
         return batch.debtor_iban

@@ -1,5 +1,6 @@
 """The HTTP door of reports."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import flask
@@ -16,13 +17,15 @@ from core.runtime import installed
 from ledger import periods
 from ledger.models import Period
 from postback.models import Conversion
-from reports import checks, closing, custody, imports, queries, reconciliation, report
+from reports import bills, checks, closing, custody, imports, queries, reconciliation, report
+from reports.bills import Wanted
 from reports.imports import Imported, Upload
 from reports.models import Discrepancy, Reconciliation
 from reports.queries import DiscrepancyQuery, RunQuery
 from reports.schemas import (
     BankStatementFile,
     BankStatementSchema,
+    BillsQuerySchema,
     ChecksSchema,
     ClosedPeriodSchema,
     CustodySchema,
@@ -54,6 +57,7 @@ _RECONCILES = actors(Role.FINANCE, Role.MANAGER, scope="reconciliations:write")
 _READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN, scope="reports:read")
 _RESOLVES = actors(Role.FINANCE, Role.MANAGER)
 _CLOSES = actors(Role.FINANCE)
+_BOOKS = actors(Role.FINANCE, Role.AUDITOR, scope="reports:read")
 _SEES_CONVERSIONS = actors(*EVERYONE, scope="conversions:read")
 
 
@@ -166,6 +170,18 @@ def show_report(session: Session, period: str, query: FormatQuery) -> Any:
     return found
 
 
+@endpoint(blueprint, "GET", "/bills", door=_BOOKS, query=BillsQuerySchema, transaction=False)
+def export_bills(query: Wanted) -> flask.Response:
+    """Stream the agreed payouts of a month, or all, as bills in CSV for Xero or QuickBooks Online."""
+
+    def streamed() -> Iterator[str]:
+        # Its own transaction: it lives as long as the answer is written, long after the view has returned.
+        with installed().reading() as session:
+            yield from bills.csv_lines(session, query)
+
+    return _csv(streamed(), f"bills-{query.layout}-{query.period or 'all'}.csv")
+
+
 @endpoint(blueprint, "GET", "/conversions/<conversion_id>", door=_SEES_CONVERSIONS, answers=CustodySchema)
 def show_conversion(session: Session, conversion_id: str) -> dict[str, Any]:
     """Show a conversion and its custody: from click and receipt to decision, batch, bank line and match."""
@@ -179,7 +195,7 @@ def _upload(file: Any) -> Upload:
     return Upload(file.filename or "unnamed", file.read(), current_actor())
 
 
-def _csv(text: str, name: str) -> flask.Response:
+def _csv(text: str | Iterator[str], name: str) -> flask.Response:
     response = flask.Response(text, mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

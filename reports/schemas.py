@@ -12,6 +12,7 @@ from werkzeug.datastructures import FileStorage
 from core.http.wire import Moment, MoneySchema, PageQuerySchema, Text, Wire
 from ledger.schemas import PERIOD
 from postback.schemas import ConversionSchema
+from reports.bills import LAYOUTS, Dates, Lines, Wanted
 from reports.matching import DiscrepancyClass, DiscrepancyState, Leg, Resolution
 from reports.queries import DiscrepancyQuery, RunQuery
 
@@ -222,6 +223,22 @@ class FormatQuerySchema(Wire):
     shape = FormatQuery
 
     format = ma.fields.String(load_default="json", validate=ma.validate.OneOf(["json", "csv"]))
+
+
+class BillsQuerySchema(Wire):
+    """Query of the bills: the layout of which program, a line for what, and how days and tax are written."""
+
+    shape = Wanted
+
+    layout = ma.fields.String(required=True, validate=ma.validate.OneOf(list(LAYOUTS)))
+    lines = ma.fields.Enum(Lines, by_value=True, load_default=Lines.PAYOUT)
+    dates = ma.fields.Enum(Dates, by_value=True, load_default=Dates.ISO)
+    period = ma.fields.String(load_default=None, validate=PERIOD)
+    tax = ma.fields.String(
+        load_default=None,
+        validate=ma.validate.Length(1, 100),
+        metadata={"description": "the tax rate or code, by the name it has there; without it no tax column"},
+    )
 
 
 class CheckSchema(ma.Schema):

@@ -89,9 +89,9 @@ def test_of_several_processes_that_migrate_at_once_one_does_and_the_others_wait(
 
 
 def _partitions(engine: sa.Engine) -> set[str]:
-    """Names of the tables that are parts of another, and of their indexes."""
+    """Names of the tables that are parts of another, and of their indexes; on SQLite that of a trigger's own table."""
     if engine.dialect.name == "sqlite":
-        return set()
+        return {"journal_imbalances"}
     with engine.connect() as connection:
         found = connection.execute(sa.text("SELECT relname FROM pg_class JOIN pg_inherits ON oid = inhrelid"))
         return set(found.scalars())

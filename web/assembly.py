@@ -45,6 +45,7 @@ def build(settings: Settings) -> Runtime:
         receipt_retention=timedelta(days=settings.receipt_retention_days),
         payee_cool_off=timedelta(days=settings.payee_cool_off_days),
         delivery=_delivery(settings),
+        audit_heads=settings.var_dir / "audit-heads",
     )
 
 

@@ -12,6 +12,8 @@ from core.http.doors import actors
 from core.http.endpoints import Blueprint, endpoint
 from core.http.paging import Page, page
 from core.http.wire import Moment, NumberedPageQuery, NumberedPageQuerySchema, listing
+from core.runtime import installed
+from web import audit_heads
 
 blueprint = Blueprint(
     "audit", __name__, url_prefix="/api/v1", description="What people and policies did, in a chain of hashes."
@@ -58,6 +60,8 @@ class VerifiedSchema(ma.Schema):
     holds = ma.fields.Boolean()
     broken_at = ma.fields.Integer(allow_none=True)
     reason = ma.fields.String(allow_none=True)
+    heads = ma.fields.Integer(metadata={"description": "signed heads on file that hold, from the first on"})
+    broken_head = ma.fields.String(allow_none=True, metadata={"description": "the day of the first that does not"})
 
 
 @endpoint(
@@ -76,11 +80,15 @@ def list_acts(session: Session, query: AuditQuery) -> Page[AuditEntry]:
     blueprint, "GET", "/audit/verification", door=actors(Role.AUDITOR, Role.ADMIN), answers=VerifiedSchema
 )  # fmt: skip
 def verify(session: Session) -> dict[str, object]:
-    """Walk the chain and say where it breaks first, if it does."""
+    """Walk the chain, hold it against the signed heads on file, and say where it breaks first, if it does."""
     rows, broken = first_break(session)
+    heads, broken_head = audit_heads.first_break(installed(), session)
+    first = broken or broken_head
     return {
         "rows": rows,
-        "holds": broken is None,
+        "holds": first is None,
         "broken_at": broken.seq if broken else None,
-        "reason": broken.reason if broken else None,
+        "reason": first.reason if first else None,
+        "heads": heads,
+        "broken_head": broken_head.day if broken_head else None,
     }

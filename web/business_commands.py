@@ -19,6 +19,7 @@ from partners.models import Source
 from reports import imports, queries, reconciliation
 from reports.imports import Imported, Upload
 from reports.matching import Leg
+from web import audit_heads
 from web.command_line import COMMAND_LINE, faults_said, say
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -155,9 +156,11 @@ def _keys() -> AppGroup:
         with faults_said(), runtime.transaction() as session:
             count = secrets.reseal(runtime, session, actor=COMMAND_LINE)
             answers = idempotency.reseal(session, runtime.keyring)
+        heads = audit_heads.sign_again(runtime)
         say(
-            {"secrets": count, "answers": answers, "key": runtime.keyring.fingerprint},
-            f"{count} secrets and {answers} kept answers stand under key {runtime.keyring.fingerprint} now",
+            {"secrets": count, "answers": answers, "heads": heads, "key": runtime.keyring.fingerprint},
+            f"{count} secrets, {answers} kept answers and {heads} audit heads stand under key "
+            f"{runtime.keyring.fingerprint} now",
             as_json,
         )
 

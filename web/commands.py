@@ -16,7 +16,7 @@ from access.roles import SCOPES
 from core import audit as audit_log
 from core.runtime import installed
 from postback import seals
-from web import business_commands, stages
+from web import audit_heads, business_commands, ledger_commands, stages
 from web.command_line import COMMAND_LINE, faults_said, say
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -32,7 +32,7 @@ def migrate(engine: sa.Engine, revision: str = "head", *, down: bool = False) ->
 
 def register(app: flask.Flask) -> None:
     """Add the groups to `app`."""
-    for group in (_staff(), _token(), _audit(), _stage(), *business_commands.groups()):
+    for group in (_staff(), _token(), _audit(), _stage(), ledger_commands.group(), *business_commands.groups()):
         app.cli.add_command(group)
     app.cli.add_command(_migrate)
     app.cli.add_command(_demo)
@@ -125,22 +125,27 @@ def _audit() -> AppGroup:
     @group.command("verify")
     @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
     def verify(*, as_json: bool) -> None:
-        """Walk the chain of hashes, and the seals of receipts; exit with 1 and name the first that does not hold."""
+        """Walk the chain of hashes, the seals of receipts and the signed heads; exit with 1 where one does not hold."""
         runtime = installed()
         with runtime.reading() as session:
             rows, broken = audit_log.first_break(session)
             sealed, broken_seal = seals.first_break(session)
+            heads, broken_head = audit_heads.first_break(runtime, session)
+        holds = broken is None and broken_seal is None and broken_head is None
         found = {
             "rows": rows,
-            "holds": broken is None and broken_seal is None,
+            "holds": holds,
             "broken_at": broken.seq if broken else None,
             "seals": sealed,
             "broken_seal": broken_seal.seq if broken_seal else None,
+            "heads": heads,
+            "broken_head": broken_head.day if broken_head else None,
         }
         log = f"row {broken.seq} {broken.reason}" if broken else f"all {rows} rows hold"
         receipts = f"seal {broken_seal.seq} {broken_seal.reason}" if broken_seal else f"all {sealed} seals hold"
-        say(found, f"{log}; {receipts}", as_json)
-        if broken or broken_seal:
+        files = f"head {broken_head.day}: {broken_head.reason}" if broken_head else f"all {heads} heads hold"
+        say(found, f"{log}; {receipts}; {files}", as_json)
+        if not holds:
             sys.exit(1)
 
     return group

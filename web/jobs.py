@@ -4,6 +4,7 @@ import postback.jobs
 from access import people
 from core.http import idempotency
 from core.runtime import installed
+from web import audit_heads
 
 
 def purge() -> None:
@@ -14,3 +15,8 @@ def purge() -> None:
         people.forget_ended_sessions(session, now=now)
         idempotency.forget(session, before=now - idempotency.KEPT)
     postback.jobs.tidy_receipts()
+
+
+def write_audit_head() -> None:
+    """Write today's signed head of the audit log and of the seals, unless it is there."""
+    audit_heads.write(installed())

@@ -35,6 +35,7 @@ _TABLE: tuple[Stage, ...] = (
     Stage("month-end", reports.jobs.month_end, every_s=10, does="does the reconciliations that were asked for"),
     Stage("reprocessing", postback.jobs.reprocess, every_s=10, does="reads long windows of receipts again, as agreed"),
     Stage("sealing", postback.jobs.seal_receipts, every_s=60, does="seals the receipts of the last minutes"),
+    Stage("audit-heads", web.jobs.write_audit_head, every_s=900, does="writes the day's signed head of the audit log"),
     Stage("purge", web.jobs.purge, every_s=3600, does="forgets ended sessions, old idempotency keys and old receipts"),
 )
 

@@ -90,6 +90,7 @@ def test_a_month_goes_from_its_clicks_to_its_close(engine: Engine) -> None:
     assert batch["count"] == 3
     assert machine.get(f"/api/v1/conversions/{held}")["state"] == "rejected"
     assert engine.command("audit", "verify")["holds"] is True
+    assert engine.command("ledger", "verify")["holds"] is True
     token = str(machine.session.headers["Authorization"]).removeprefix("Bearer ")
     _nothing_secret_was_logged(engine, source.secret, token, PASSWORD, "sig=", "19.75", "DE89370400440532013000")
 
