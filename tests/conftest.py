@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ from tests import servers
 from web import assembly
 from web.app import DOOR, create_app
 from web.commands import migrate
+
+# Before pytest makes its first folder.
+tempfile.tempdir = str(servers.scratch())
 
 # Timing is never asserted: hypothesis would fail an example that took long on a busy machine.
 hypothesis.settings.register_profile("clickledger", deadline=None)
