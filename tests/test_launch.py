@@ -1,6 +1,7 @@
 """The process manager as people start it: everything comes up, everything goes, secrets stay."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -203,7 +204,8 @@ def test_a_folder_too_deep_for_a_socket_is_served_all_the_same_and_the_command_l
     process.terminate()
     process.wait(STOP_S_MAX)
 
-    assert verified.stdout == "all 0 rows hold; all 0 seals hold\n"
+    # The stage that signs the day's head may have run by now.
+    assert re.fullmatch(r"all 0 rows hold; all 0 seals hold(; all 1 heads hold)?\n", verified.stdout)
     assert not elsewhere.parent.exists()
 
 
