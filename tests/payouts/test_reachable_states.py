@@ -229,7 +229,7 @@ def test_in_every_reachable_state_the_money_adds_up(quick: Books) -> None:
     run_state_machine_as_test(
         type("PaymentsOnTheseBooks", (Payments,), of_books),
         settings=settings(
-            max_examples=20, stateful_step_count=30, deadline=None, derandomize=True,
+            max_examples=40, stateful_step_count=40, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -78,6 +78,8 @@ def sale(
         for name, when in RULES
     ]
     admin = sign_in("admin")
+    for role in ("manager", "finance"):  # a policy that nobody could follow is refused
+        sign_in(role)
     for path, body in (("category-rulesets", {"rules": rules}), ("approval-policies", {"chains": CHAINS})):
         assert machine.post(f"/api/v1/{path}", body).status_code == 201
         assert admin.post(f"/api/v1/{path}/1/activate").status_code == 200
@@ -185,7 +187,10 @@ def test_what_was_covered_is_frozen_on_the_accrual_and_repeated_by_what_takes_it
     assert conversion["covered_fields"] == sold["accrual"]["covered_fields"]
 
 
-def test_an_unknown_value_of_the_new_fields_is_refused_when_it_is_written(machine: Caller) -> None:
+def test_an_unknown_value_of_the_new_fields_is_refused_when_it_is_written(
+    machine: Caller, sign_in: Callable[..., Caller]
+) -> None:
+    sign_in("finance")
     rule = {
         "id": "r",
         "when": {"amount_is_covered": {"eq": "no"}},
