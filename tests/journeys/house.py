@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 import sqlalchemy as sa
 
@@ -255,7 +256,9 @@ def answers(url: str) -> bool:
 
 
 def _mount(folder: Path, size: str, stack: contextlib.ExitStack) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False)
+    if mounted.returncode:
+        pytest.skip("root may mount nothing here, as in a container: no disk of our own to fill")
     stack.callback(lambda: subprocess.run(["umount", "-l", folder], check=True))
 
 
