@@ -134,11 +134,6 @@ def csrf_matches(stored: str, sent: str) -> bool:
     return hmac.compare_digest(stored.encode(), sent.encode())
 
 
-def with_role(session: Session, role: str) -> list[Staff]:
-    """Return the people who may sign in and have `role`, in the order they came."""
-    return [staff for staff in enabled(session) if role in staff.roles]
-
-
 def enabled(session: Session) -> list[Staff]:
     """Return the people who may sign in, in the order they came."""
     return list(session.scalars(sa.select(Staff).where(Staff.disabled_at.is_(None)).order_by(Staff.id)))

@@ -114,7 +114,7 @@ def _guarded(
 
 
 def _taking(part: Part) -> str:
-    names = _quoted([name for name, _ in part.columns])
+    names = quoted([name for name, _ in part.columns])
     taken = ", ".join(_taken(part.table.c[name], field) for name, field in part.columns)
     return f"INSERT INTO {part.table.name} ({names}) SELECT {taken} FROM told"  # noqa: S608
 
@@ -125,7 +125,7 @@ def _unfolding(table: sa.Table, columns: tuple[str, ...], key: tuple[str, ...] |
     own = {name: table.c[name] for name in columns}
     taken = ", ".join(_taken(column, name) for name, column in own.items())
     statement = (
-        f"INSERT INTO {table.name} ({_quoted(columns)}) SELECT {taken} "  # noqa: S608
+        f"INSERT INTO {table.name} ({quoted(columns)}) SELECT {taken} "  # noqa: S608
         f"FROM json_to_recordset(%(rows)s::json) AS row({_shapes(columns, own)})"
     )
     if key is None:
@@ -174,7 +174,7 @@ def _positional(
     table: sa.Table, columns: tuple[str, ...], key: tuple[str, ...] | None, dialect: Dialect, rows: int = 1
 ) -> tuple[str, tuple[_Bind, ...]]:
     places = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
-    statement = f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES {places}"  # noqa: S608
+    statement = f"INSERT INTO {table.name} ({quoted(columns)}) VALUES {places}"  # noqa: S608
     if key is not None:
         statement += f" ON CONFLICT ({', '.join(key)}) DO NOTHING RETURNING {_primary(table)}"
     binds = tuple(_bind(table.c[name], dialect) for name in columns)
@@ -195,7 +195,7 @@ def _bind(column: sa.Column[Any], dialect: Dialect) -> _Bind:
 def _moment_as_text(moment: datetime | None) -> str | None:
     if moment is None:
         return None
-    _refuse_naive(moment)
+    refuse_naive(moment)
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
@@ -207,7 +207,8 @@ def _bound(row: Mapping[str, Any], columns: tuple[str, ...], binds: tuple[_Bind,
     return tuple(row[name] if bind is None else bind(row[name]) for name, bind in zip(columns, binds, strict=True))
 
 
-def _quoted(columns: Sequence[str]) -> str:
+def quoted(columns: Sequence[str]) -> str:
+    """Return the names of `columns` as a statement lists them."""
     return ", ".join(f'"{name}"' for name in columns)
 
 
@@ -215,8 +216,13 @@ def _primary(table: sa.Table) -> str:
     return ", ".join(column.name for column in table.primary_key)
 
 
+def plain_type(column: sa.Column[Any]) -> Any:
+    """Return the type of `column`, behind a decorator its plain one."""
+    return getattr(column.type, "impl_instance", column.type)
+
+
 def _postgresql_type(column: sa.Column[Any]) -> str:
-    kind = getattr(column.type, "impl_instance", column.type)  # behind a decorator its plain type
+    kind = plain_type(column)
     for type_, name in (
         (sa.JSON, "jsonb"),
         (sa.LargeBinary, "bytea"),
@@ -245,7 +251,7 @@ def _plain(value: object) -> str:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
-        _refuse_naive(value)
+        refuse_naive(value)
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -254,7 +260,8 @@ def _plain(value: object) -> str:
     raise TypeError(message)
 
 
-def _refuse_naive(moment: datetime) -> None:
+def refuse_naive(moment: datetime) -> None:
+    """Raise ValueError for a moment without a time zone."""
     if moment.tzinfo is None:
         message = "a moment without a time zone cannot be stored"
         raise ValueError(message)

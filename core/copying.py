@@ -64,8 +64,8 @@ def insert_new(session: Session, table: sa.Table, rows: Rows, *, key: tuple[str,
 
 def _copy(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
     columns = tuple(rows[0])
-    statement = f"COPY {table.name} ({_quoted(columns)}) FROM STDIN"
-    is_json = {name for name in columns if isinstance(_plain_type(table.c[name]), sa.JSON)}
+    statement = f"COPY {table.name} ({bulk.quoted(columns)}) FROM STDIN"
+    is_json = {name for name in columns if isinstance(bulk.plain_type(table.c[name]), sa.JSON)}
     texts = [_texts(list(map(itemgetter(name), rows)), is_json=name in is_json) for name in columns]
     lines = "\n".join(map("\t".join, zip(*texts, strict=True)))
     raw: Any = connection.connection.driver_connection
@@ -119,16 +119,11 @@ def _text(value: Any) -> str:
     if isinstance(value, bool | int | Decimal):
         return str(value)
     if isinstance(value, date):  # a datetime is one too
-        if isinstance(value, datetime) and value.tzinfo is None:
-            message = "a moment without a time zone cannot be stored"
-            raise ValueError(message)
+        if isinstance(value, datetime):
+            bulk.refuse_naive(value)
         return value.isoformat()
     message = f"a value of type {type(value).__name__} is not copied"
     raise TypeError(message)
-
-
-def _plain_type(column: sa.Column[Any]) -> Any:
-    return getattr(column.type, "impl_instance", column.type)  # behind a decorator its plain type
 
 
 def _bound(table: sa.Table, rows: Rows, dialect: Dialect) -> list[tuple[Any, ...]]:
@@ -138,7 +133,7 @@ def _bound(table: sa.Table, rows: Rows, dialect: Dialect) -> list[tuple[Any, ...
     for name in columns:
         bind = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
         if bind is not None:
-            is_json = isinstance(_plain_type(table.c[name]), sa.JSON)
+            is_json = isinstance(bulk.plain_type(table.c[name]), sa.JSON)
             taken[name] = _of_each(partial(_bind, bind), taken[name], is_json=is_json)
     return list(zip(*taken.values(), strict=True))
 
@@ -150,8 +145,4 @@ def _bind(bind: Callable[[Any], Any], value: Any) -> Any:
 # The names are those of our own tables and columns; no value is ever part of a statement.
 @lru_cache(maxsize=256)
 def _insert(table: sa.Table, columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table.name} ({_quoted(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-
-
-def _quoted(columns: tuple[str, ...]) -> str:
-    return ", ".join(f'"{name}"' for name in columns)
+    return f"INSERT INTO {table.name} ({bulk.quoted(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608

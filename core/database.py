@@ -26,6 +26,7 @@ SelectT = TypeVar("SelectT", bound=sa.Select[Any])
 POOL_TIMEOUT_S = 2
 CONNECT_TIMEOUT_S = 2
 BUSY_TIMEOUT_MS = 5000
+STREAMED_AT_ONCE = 5000
 # What goes wrong with the file and not with the statement. The low byte of SQLite's codes is the kind of error.
 _SQLITE_LOST = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB}
 _SQLITE_PRIMARY = 0xFF
@@ -222,6 +223,17 @@ def _names(model: type[Base]) -> tuple[Mapping[str, str], Callable[..., Any]]:
     primary = namedtuple("Primary", [column.name for column in table_of(model).primary_key])  # type: ignore[misc]  # noqa: PYI024
     # Rows speak of attributes; a column whose name is a word of Python's is called otherwise there.
     return {name: column for name, column in columns.items() if name != column}, primary
+
+
+def streamed(
+    session: Session, statement: sa.Select[*tuple[Any, ...]], *, at_once: int = STREAMED_AT_ONCE
+) -> Iterator[sa.Row[*tuple[Any, ...]]]:
+    """Yield the rows of `statement` without holding them all: `at_once` are fetched at a time.
+
+    Closed also when the reader stops early or goes away: a cursor on the server must not stay open.
+    """
+    with session.execute(statement.execution_options(yield_per=at_once)) as found:
+        yield from found
 
 
 def table_of(model: type[Base]) -> sa.Table:

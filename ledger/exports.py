@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import csv_text, money
+from core.database import streamed
 from ledger import beancount
 from ledger.models import JournalEntry, JournalLine
 
@@ -102,10 +103,9 @@ def _rows(session: Session, period: str | None) -> Iterator[Any]:
             JournalEntry.kind,
             JournalLine.line_number,
         )
-        .execution_options(yield_per=ROWS_AT_ONCE)
     )
     # A long journal does not gather in memory: a session holds what it has only read by weak references.
-    yield from session.execute(statement)
+    yield from streamed(session, statement, at_once=ROWS_AT_ONCE)
 
 
 def _distinct(session: Session, column: sa.orm.InstrumentedAttribute[str], period: str | None) -> list[str]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core import csv_text, rows
+from core.database import streamed
 from core.errors import Fault, Invalid
 from core.http.wire import PageQuery, money_dict
 from core.money import Money, to_text
@@ -139,7 +140,7 @@ def comma_separated(session: Session, period: Period) -> Iterator[str]:
     balance = _sum(session, period, _before(period))
     yield csv_text.row(CSV_HEADER)
     yield csv_text.row([str(period.first or ""), "opening", "", "", "", to_text(balance, currency), currency])
-    for row in session.execute(_lines(period).execution_options(yield_per=1000)):
+    for row in streamed(session, _lines(period)):
         balance += row.owed
         yield csv_text.row(
             [str(row.posted_on), row.kind, row.description, row.source_id,

@@ -160,7 +160,7 @@ def _proof(
     if is_proven:
         return Check(name.value, True, "the proof holds")
     row = session.get_one(Source, source.id)
-    keys = [hints.Key(each.id, each.key, each.text, each.state) for each in secrets.held(runtime, row, runtime.clock())]
+    keys = secrets.held(runtime, row, runtime.clock())
     others = session.scalars(
         sa.select(Source.id).where(Source.id != source.id).order_by(Source.id.desc()).limit(OTHER_SOURCES_MAX)
     )

@@ -5,7 +5,7 @@ import binascii
 import hmac
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from postback import canonical
@@ -15,17 +15,24 @@ _SIG_PAIR = re.compile(rb"(?:^|&)sig=([^&]*)")
 _DIGITS = re.compile(r"[0-9A-Fa-f]{40,128}|[A-Za-z0-9+/]{27,88}={0,2}")
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Protocol):
     """A secret that the source has or had. `text` is it as it was shown, `state` live, revoked or past its overlap."""
 
-    id: str
-    key: bytes
-    text: str | None
-    state: str
+    @property
+    def id(self) -> str:
+        """The secret's id."""
 
-    def __repr__(self) -> str:
-        return f"Key({self.id})"
+    @property
+    def key(self) -> bytes:
+        """Its bytes."""
+
+    @property
+    def text(self) -> str | None:
+        """Its text, None for a token: nobody keeps it."""
+
+    @property
+    def state(self) -> str:
+        """Where it stands."""
 
 
 def of(

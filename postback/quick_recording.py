@@ -19,11 +19,13 @@ from postback.event_rules import EventKind, State
 from postback.models import Conversion, ConversionEvent, Receipt
 from postback.recording import New
 
-_CLICKS = """
+# In the order of a Click; which of them is each database's own question.
+CLICKS = """
 SELECT clicks.id, clicks.click_id, clicks.campaign_id, clicks.affiliate_id, clicks.clicked_at,
        campaigns.attribution_window_days
-FROM clicks JOIN campaigns ON campaigns.id = clicks.campaign_id WHERE clicks.click_id = ANY(%(ids)s)
+FROM clicks JOIN campaigns ON campaigns.id = clicks.campaign_id WHERE clicks.click_id
 """
+_CLICKS = f"{CLICKS} = ANY(%(ids)s)"
 _TAKEN_BACK = """
 SELECT DISTINCT source_id, transaction_id FROM conversions
 JOIN unnest(%(sources)s::text[], %(transactions)s::text[]) AS told(source, transaction)

@@ -16,12 +16,7 @@ from postback.models import Conversion, ConversionEvent, Receipt
 from postback.quick_recording import Click
 
 _REVISIONS = "SELECT id, revision FROM sources WHERE id IN (SELECT value FROM json_each(?))"
-_CLICKS = """
-SELECT clicks.id, clicks.click_id, clicks.campaign_id, clicks.affiliate_id, clicks.clicked_at,
-       campaigns.attribution_window_days
-FROM clicks JOIN campaigns ON campaigns.id = clicks.campaign_id
-WHERE clicks.click_id IN (SELECT value FROM json_each(?))
-"""
+_CLICKS = f"{quick_recording.CLICKS} IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own text
 # Each pair is [source, transaction].
 _TAKEN_BACK = """
 SELECT DISTINCT conversions.source_id, conversions.transaction_id FROM json_each(?) AS told

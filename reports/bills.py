@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from core import csv_text, money
 from core.csv_text import Cell
+from core.database import streamed
 from payouts.models import Accrual, Payout
 from payouts.states import PayoutState
 
-_ROWS_AT_ONCE = 1000
 # Not agreed, or given up: no bill.
 _NO_BILL = (PayoutState.PENDING, PayoutState.REJECTED, PayoutState.CANCELLED)
 # QuickBooks Online keeps 21 characters of a bill's number; our ids have 30, random at their end.
@@ -131,19 +131,17 @@ def _lines(session: Session, wanted: Wanted) -> Iterator[Line]:
     statement = statement.where(Payout.state.not_in(_NO_BILL))
     if wanted.period is not None:
         statement = statement.where(Payout.period == wanted.period)
-    # Closed also when the reader goes away: a cursor on the server must not stay open.
-    with session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
-        for row in rows:
-            yield Line(
-                payout_id=row.payout_id,
-                payee=row.payee_name,
-                billed_on=row.created_at.date(),
-                currency=row.currency,
-                amount_minor=int(row.amount_minor),
-                category_code=row.category_code,
-                category_name=row.category_name,
-                description=_description(row, wanted.lines),
-            )
+    for row in streamed(session, statement):
+        yield Line(
+            payout_id=row.payout_id,
+            payee=row.payee_name,
+            billed_on=row.created_at.date(),
+            currency=row.currency,
+            amount_minor=int(row.amount_minor),
+            category_code=row.category_code,
+            category_name=row.category_name,
+            description=_description(row, wanted.lines),
+        )
 
 
 _OF_PAYOUT: tuple[Any, ...] = (Payout.id.label("payout_id"), Payout.payee_name, Payout.created_at, Payout.currency)

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from core import audit
 from core.actors import Actor
 from core.audit import Act
-from core.database import lock
+from core.database import lock, streamed
 from core.errors import Conflict, Fault
 from core.runtime import Runtime
 from ledger import periods
@@ -14,7 +14,7 @@ from ledger.models import JournalEntry, JournalLine, Period
 from ledger.periods import PeriodState
 from reports import checks, report
 from reports.models import Discrepancy
-from reports.passes import Digest, streamed
+from reports.passes import Digest
 from reports.reconciliation import LOCK
 
 

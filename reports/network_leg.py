@@ -6,11 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.database import streamed
 from ledger import periods
 from postback.models import Conversion
 from reports.matching import DiscrepancyClass, Found, Leg, Pass, class_of_line, class_of_pair
 from reports.models import Match, NetworkLine
-from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, streamed
+from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched
 
 # The states of a conversion that we say did not happen, or not to be paid for.
 NOT_OURS = ("rejected", "reversed", "test")

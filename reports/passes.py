@@ -14,8 +14,6 @@ from core.database import Id, Minor
 from reports.matching import Leg
 from reports.models import Match
 
-_ROWS_AT_ONCE = 5000
-
 # The pairs of the run under way. Temporary: the run compares them with the matches there are, so that a rerun over
 # the same inputs leaves every row as it was.
 PAIRS = sa.Table(
@@ -96,11 +94,6 @@ def keep_matches(session: Session, leg: Leg, run_id: str, *, scope: sa.ColumnEle
 def matched(session: Session) -> int:
     """Return how many pairs are matches."""
     return int(session.scalar(sa.select(sa.func.count(PAIRS.c.matched_by))) or 0)
-
-
-def streamed(session: Session, statement: sa.Select[*tuple[Any, ...]]) -> Iterator[sa.Row[*tuple[Any, ...]]]:
-    """Yield the rows of `statement` without holding them all."""
-    yield from session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE))
 
 
 class Digest:

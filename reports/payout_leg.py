@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.database import streamed
 from core.runtime import Runtime
 from ledger import periods
 from payouts import settlement
@@ -14,7 +15,7 @@ from payouts.models import Batch, BatchItem, Payout
 from reports import returned_payments
 from reports.matching import DiscrepancyClass, Found, Leg, Pass, class_of_pair
 from reports.models import BankLine, Match
-from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched, streamed
+from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched
 
 # Of a released batch: these items' money has left, is on its way, or has left and come back.
 SENT = ("live", "settled", "returned")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core import rows
 from core.csv_text import Cell
+from core.database import streamed
 from core.http.paging import narrowed
 from core.http.wire import PageQuery, money_dict
 from core.money import Money
@@ -16,7 +17,6 @@ from partners.affiliates import masked
 from postback.models import Conversion
 from reports.matching import DiscrepancyState, Leg, difference
 from reports.models import BankLine, Discrepancy, Match, NetworkLine, Reconciliation
-from reports.passes import streamed
 from reports.reconciliation import in_scope
 from reports.report import text_of
 

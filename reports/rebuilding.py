@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.database import is_postgresql
+from core.database import is_postgresql, streamed
 from core.money import Money
 from ledger import comparing, posting
 from ledger.comparing import Difference, Expected, Posted
@@ -24,7 +24,6 @@ from postback.event_rules import State
 from postback.models import Conversion
 from reports.models import BankLine
 
-_ROWS_AT_ONCE = 1000
 # Revenue is compared by its sum: which change of a conversion brought which part is not kept anywhere else.
 _NO_DAY = date.min
 _SUM = "revenue of all its entries"
@@ -59,13 +58,13 @@ def entries(session: Session) -> int:
 
 def _accruals(session: Session) -> Iterator[Expected]:
     columns = [getattr(Accrual, name) for name in _ACCRUED]
-    for row in _stream(session, sa.select(*columns).where(Accrual.amount_minor != 0).order_by(Accrual.id)):
-        yield Expected(accrual.entry_of(row._mapping), row.period)  # noqa: SLF001 - SQLAlchemy's public name
+    for row in streamed(session, sa.select(*columns).where(Accrual.amount_minor != 0).order_by(Accrual.id)):
+        yield Expected(accrual.entry_of(row._asdict()), row.period)
 
 
 def _sent(session: Session) -> Iterator[Expected]:
     statement = _items(session, Batch.released_at, Payout.affiliate_id).where(Batch.released_at.is_not(None))
-    for row in _stream(session, statement):
+    for row in streamed(session, statement):
         yield Expected(
             posting.batch_sent(
                 end_to_end_id=row.end_to_end_id,
@@ -79,7 +78,7 @@ def _sent(session: Session) -> Iterator[Expected]:
 
 def _settled(session: Session) -> Iterator[Expected]:
     statement = _answered(session).where(BatchItem.settled_on.is_not(None))
-    for row in _stream(session, statement):
+    for row in streamed(session, statement):
         yield Expected(
             posting.settlement(
                 end_to_end_id=row.end_to_end_id,
@@ -111,7 +110,7 @@ def _owed_again(session: Session, state: ItemState, kind: EntryKind, word: str) 
         .outerjoin(JournalEntry, entry)
         .where(BatchItem.state == state)
     )
-    for row in _stream(session, statement):
+    for row in streamed(session, statement):
         was_settled = row.settled_on is not None
         account = posting.bank(row.account or outcomes.pays_from(row)) if was_settled else posting.CLEARING
         yield Expected(
@@ -162,7 +161,7 @@ def _posted(session: Session, kind: EntryKind, source_type: str) -> Iterator[Pos
         .where(JournalEntry.kind == kind, JournalEntry.source_type == source_type)
         .order_by(JournalEntry.source_id, JournalLine.line_number)
     )
-    return _gathered(_stream(session, statement))
+    return _gathered(streamed(session, statement))
 
 
 def _about_nothing(session: Session) -> Iterator[Difference]:
@@ -177,14 +176,14 @@ def _about_nothing(session: Session) -> Iterator[Difference]:
         .where(sa.not_(sa.or_(*known)))
         .order_by(JournalEntry.id, JournalLine.line_number)
     )
-    yield from map(comparing.extra, _gathered(_stream(session, statement)))
+    yield from map(comparing.extra, _gathered(streamed(session, statement)))
     lost = (
         sa.select(JournalLine.entry_id, *_LINE)
         .outerjoin(JournalEntry, JournalEntry.id == JournalLine.entry_id)
         .where(JournalEntry.id.is_(None))
         .order_by(JournalLine.entry_id, JournalLine.line_number)
     )
-    for row in _stream(session, lost):
+    for row in streamed(session, lost):
         details = f"a line of no entry: {comparing.told([_line(row)])}"
         yield Difference(comparing.Fault.EXTRA, "line", "entry", row.entry_id, details)
 
@@ -202,7 +201,7 @@ def _revenue_due(session: Session) -> Iterator[Expected]:
         )
         .order_by(Conversion.id)
     )
-    for row in _stream(session, statement):
+    for row in streamed(session, statement):
         told = Told(row.payout_minor, None, row.currency, PayoutMeans.OWED_TO_US)
         if amount_minor := pricing.revenue_minor(told):
             money = Money(amount_minor, row.currency)
@@ -229,7 +228,7 @@ def _revenue_posted(session: Session) -> Iterator[Posted]:
         .having(total != 0)
         .order_by(_by_bytes(session, conversion_id), JournalLine.account, JournalLine.currency)
     )
-    for id_, rows in groupby(_stream(session, statement), key=lambda row: row.revenue_of):
+    for id_, rows in groupby(streamed(session, statement), key=lambda row: row.revenue_of):
         lines = tuple(Line(row.account, row.total, row.currency) for row in rows)
         yield Posted("the journal", _revenue(id_, lines), "", "")
 
@@ -250,12 +249,6 @@ def _gathered(rows: Iterable[Any]) -> Iterator[Posted]:
 
 def _line(row: Any) -> Line:
     return Line(row.account, row.amount_minor, row.currency, row.affiliate_id)
-
-
-def _stream(session: Session, statement: sa.Select[*tuple[Any, ...]]) -> Iterator[Any]:
-    # Closed also when the reader stops early: a cursor on the server must not stay open.
-    with session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)) as found:
-        yield from found
 
 
 def _by_bytes(session: Session, column: InstrumentedAttribute[Any] | sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core import audit, doorbell, rows
 from core.actors import Actor
 from core.audit import Act
-from core.database import claim, insert_new, lock
+from core.database import claim, insert_new, lock, streamed
 from core.errors import Conflict, Fault, Invalid
 from core.runtime import Runtime
 from ledger import periods
@@ -18,7 +18,7 @@ from reports import matching
 from reports.matching import STATE_AFTER, DiscrepancyState, Found, Known, Leg, Resolution
 from reports.models import Discrepancy, Reconciliation
 from reports.network_leg import NetworkLeg
-from reports.passes import PAIRS, Digest, pairs_table, streamed
+from reports.passes import PAIRS, Digest, pairs_table
 from reports.payout_leg import PayoutLeg
 
 STAGE = "month-end"

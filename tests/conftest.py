@@ -291,6 +291,18 @@ def machine(app: flask.Flask, runtime: Runtime) -> Caller:
 
 
 @pytest.fixture
+def environment(settings: config.Settings, tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a server on the test's database."""
+    return {
+        "SECRET_KEY": SECRET_KEY,
+        "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "VAR_DIR": str(tmp_path),
+    }
+
+
+@pytest.fixture
 def sign_in(app: flask.Flask, runtime: Runtime) -> Callable[..., Caller]:
     """Make a person with the given roles and sign him in: `sign_in("finance", "manager")`."""
 

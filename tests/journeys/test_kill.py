@@ -17,10 +17,9 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-import config
 from core.database import connect
 from postback.models import Conversion, ConversionEvent, Receipt
-from tests.conftest import KEY_ENCRYPTION_KEY, SECRET_KEY, Caller
+from tests.conftest import Caller
 from tests.processes import children, gunicorn
 
 SENDERS = 8
@@ -29,18 +28,6 @@ LOAD_S = 10
 KILL_EVERY_S = 1.0
 # A sender gives up on one postback after this many tries: longer than a worker takes to come back.
 TRIES_MAX = 200
-
-
-@pytest.fixture
-def environment(settings: config.Settings, tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a server on the test's database."""
-    return {
-        "SECRET_KEY": SECRET_KEY,
-        "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "VAR_DIR": str(tmp_path),
-    }
 
 
 @pytest.fixture

@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-import config
 from core.runtime import Runtime
 from partners import sources
 from partners.sources import NewSource
-from tests.conftest import KEY_ENCRYPTION_KEY, SECRET_KEY
 from tests.postback.conftest import TESTS, Stored, key_of
 from tests.processes import gunicorn
 
@@ -56,18 +54,6 @@ def new_network(runtime: Runtime) -> Callable[..., Network]:
 def stored(runtime: Runtime) -> Stored:
     """What is in the database."""
     return Stored(runtime)
-
-
-@pytest.fixture
-def environment(settings: config.Settings, tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a server on the test's database."""
-    return {
-        "SECRET_KEY": SECRET_KEY,
-        "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "VAR_DIR": str(tmp_path),
-    }
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from tests.journeys.engine import until
 from tests.processes import gunicorn, started
 from tests.raw_http import ask, request
 from tests.servers import start_valkey
-from tests.web.served import Network, environment, new_network
+from tests.web.served import Network, new_network
 
-__all__ = ["environment", "new_network"]
+__all__ = ["new_network"]
 
 DATABASE_PASSWORD = "canary-of-the-database"
 PAYOUT = "7351.19"

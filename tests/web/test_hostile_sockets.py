@@ -12,9 +12,9 @@ from core.runtime import Runtime
 from tests.postback.conftest import Stored
 from tests.processes import gunicorn
 from tests.raw_http import ask, codes, connected, request
-from tests.web.served import Network, broken, environment, new_network, stored
+from tests.web.served import Network, broken, new_network, stored
 
-__all__ = ["environment", "new_network", "stored"]
+__all__ = ["new_network", "stored"]
 
 # HOSTILE_REQUESTS=50000 sends that many to each of both databases; a few minutes for each ten thousand.
 REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "1500"))

@@ -16,9 +16,9 @@ from tests.conftest import Caller
 from tests.postback.conftest import Stored
 from tests.processes import gunicorn
 from tests.raw_http import ask, connected, request
-from tests.web.served import Network, broken, environment, new_network, stored, url
+from tests.web.served import Network, broken, new_network, stored, url
 
-__all__ = ["environment", "new_network", "stored", "url"]
+__all__ = ["new_network", "stored", "url"]
 
 # Nobody of this machine: only a header can claim to be there.
 FAR_AWAY = "198.51.100.7"
