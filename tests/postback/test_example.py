@@ -54,6 +54,13 @@ def shown(runtime: Runtime, new: NewSource) -> tuple[example.Example, str]:
         return example.build(runtime, source), secret.value
 
 
+def preset_shown(runtime: Runtime, name: str) -> tuple[example.Example, str]:
+    """Create a source of a network, with the network's own secret where it brings one."""
+    secret = {} if CATALOGUE[name].is_secret_ours else {"secret": GIVEN}
+    new = asked(scheme=f"preset:{name}", allowlist=ALLOWED, parameters=OPEN.get(name, {}), **secret)
+    return shown(runtime, new)
+
+
 @dataclass(frozen=True)
 class Command:
     """What a curl command sends."""
@@ -134,10 +141,7 @@ def test_the_example_of_a_preset_is_believed_and_answered_in_its_networks_style(
     app: flask.Flask, runtime: Runtime, stored: Stored, name: str
 ) -> None:
     preset = CATALOGUE[name]
-    secret = {} if preset.is_secret_ours else {"secret": GIVEN}
-    made, value = shown(
-        runtime, asked(scheme=f"preset:{name}", allowlist=ALLOWED, parameters=OPEN.get(name, {}), **secret)
-    )
+    made, value = preset_shown(runtime, name)
 
     answer = run(app, made.curl.replace("{token}", value))
 
@@ -160,10 +164,7 @@ def test_an_example_made_with_a_secret_that_was_rotated_away_is_refused(
     app: flask.Flask, runtime: Runtime, stored: Stored, name: str
 ) -> None:
     preset = CATALOGUE[name]
-    secret = {} if preset.is_secret_ours else {"secret": GIVEN}
-    made, value = shown(
-        runtime, asked(scheme=f"preset:{name}", allowlist=ALLOWED, parameters=OPEN.get(name, {}), **secret)
-    )
+    made, value = preset_shown(runtime, name)
     with runtime.transaction() as session:
         [source] = session.query(Source).all()
         value_now = None if preset.is_secret_ours else GIVEN + "x"
