@@ -4,6 +4,7 @@ It stands in front of Flask: a postback needs none of it, and a Flask view costs
 """
 
 import asyncio
+import logging
 import re
 import threading
 import time
@@ -17,6 +18,7 @@ from postback import intake, known, peers
 from postback.answers import Answer
 from postback.intake import Headers, Look, Memory, Steps, Write
 from postback.known import KnownSource
+from postback.looking import Looks
 from postback.loop_writer import LoopWriter, give_up
 from postback.receipts import Attempt
 from postback.shared_rate import Exchange
@@ -26,6 +28,7 @@ PREFIX = "/postback/"
 METHODS = ("GET", "POST")
 ALLOW = "GET, OPTIONS, POST"
 BODY_WAIT_S_MAX = 10.0
+WARM_UP_S_MAX = 5.0
 # One source and perhaps a token behind it.
 _PATH = re.compile(r"/postback/([^/]*)(?:/([^/]*))?", re.DOTALL)
 
@@ -34,6 +37,8 @@ _REASONS = {
     408: "Request Timeout", 410: "Gone", 411: "Length Required", 413: "Content Too Large", 414: "URI Too Long",
     422: "Unprocessable Content", 429: "Too Many Requests", 503: "Service Unavailable",
 }  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -146,6 +151,17 @@ class AsyncDoor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
         self._quick = LoopWriter(door.runtime(), door.writer)
+        self._looks = Looks(door.look)
+
+    async def warm_up(self) -> None:
+        """Make what the first postback would have to wait for: connections, compiled statements."""
+        try:
+            async with asyncio.timeout(WARM_UP_S_MAX):
+                await self._looks.at(intake.NO_SOURCE_ID)
+                await self._quick.warm_up()
+        except (Unavailable, TimeoutError) as error:
+            # A database that is away keeps nobody from starting: postbacks are told 503 until it is there.
+            log.warning("started without the database", extra={"error": type(error.__cause__ or error).__name__})
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request whose path begins with PREFIX (ASGI 3)."""
@@ -207,7 +223,7 @@ class AsyncDoor:
         try:
             # A database that does not even refuse holds the few threads for seconds each: nobody queues for longer.
             async with asyncio.timeout(WAIT_S_MAX):
-                return await asyncio.to_thread(self._door.look, source_id)
+                return await self._looks.at(source_id)
         except TimeoutError as error:
             message = "the source takes too long to read"
             raise Unavailable(message) from error

@@ -36,7 +36,7 @@ LOOKS_MAX = 3
 
 _SOURCE_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 # Asked for in place of an id that cannot be one, so that the answer takes as long.
-_NO_SOURCE_ID = "src_none"
+NO_SOURCE_ID = "src_none"
 _UNKNOWN = {"GET": pb1(), "POST": sw1()}
 
 ANSWERS = Counter("clickledger_postbacks", "Answers at the postback door, by status.", ["status"])
@@ -131,7 +131,7 @@ def steps(memory: Memory, attempt: Attempt, headers: Headers) -> Steps:
 
     A success is returned only after its commit has come back. A refusal is decided on the source as it is now.
     """
-    source_id = attempt.source_id if _SOURCE_ID.fullmatch(attempt.source_id) else _NO_SOURCE_ID
+    source_id = attempt.source_id if _SOURCE_ID.fullmatch(attempt.source_id) else NO_SOURCE_ID
     source = memory.known.get(source_id)
     has_token = False
     for look in range(LOOKS_MAX):

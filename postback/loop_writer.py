@@ -18,6 +18,8 @@ from postback.beliefs import Belief, Recorded
 from postback.intake import Write
 from postback.writer import BATCH_MAX, BATCHES, WAIT_S_MAX, WAITING_MAX, Writer
 
+GATHER_S = 0.001
+
 log = logging.getLogger(__name__)
 
 _Record = Callable[[Sequence[Belief], Mapping[str, int]], Awaitable[dict[int, Recorded]]]
@@ -37,6 +39,13 @@ class LoopWriter:
         self._statements, self._record = connected
         self._waiting: deque[_Place] = deque()
         self._task: asyncio.Task[None] | None = None
+        # How many came with the last batch and while it was written; they are likely to come again as one.
+        self._crowd = 1
+
+    async def warm_up(self) -> None:
+        """Open the loop's connection; raise Unavailable when there is none."""
+        if isinstance(self._statements, async_postgresql.Statements):
+            await self._statements.rows(quick_recording.CLICKS_BY_ID, {"ids": []})
 
     async def close(self) -> None:
         """Give the loop's connection up; it is opened again when somebody writes."""
@@ -70,6 +79,10 @@ class LoopWriter:
         # Once round the loop first: what has come in with the first of them goes out with it.
         await asyncio.sleep(0)
         while self._waiting:
+            if len(self._waiting) < self._crowd:
+                # Senders who keep their connection have the next one ready when the last is answered. Without the wait
+                # half of them would always come in just behind a batch, and every batch would be half as long.
+                await asyncio.sleep(GATHER_S)
             batch: list[_Place] = []
             while self._waiting and len(batch) < BATCH_MAX:
                 write, future = self._waiting.popleft()
@@ -78,6 +91,7 @@ class LoopWriter:
             if batch:
                 BATCHES.observe(len(batch))
                 await self._write(batch)
+            self._crowd = min(len(batch) + len(self._waiting), BATCH_MAX)
 
     async def _write(self, batch: list[_Place]) -> None:
         revisions: dict[str, int] = {}

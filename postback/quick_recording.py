@@ -25,7 +25,7 @@ SELECT clicks.id, clicks.click_id, clicks.campaign_id, clicks.affiliate_id, clic
        campaigns.attribution_window_days
 FROM clicks JOIN campaigns ON campaigns.id = clicks.campaign_id WHERE clicks.click_id
 """
-_CLICKS = f"{CLICKS} = ANY(%(ids)s)"
+CLICKS_BY_ID = f"{CLICKS} = ANY(%(ids)s)"
 _TAKEN_BACK = """
 SELECT DISTINCT source_id, transaction_id FROM conversions
 JOIN unnest(%(sources)s::text[], %(transactions)s::text[]) AS told(source, transaction)
@@ -99,7 +99,7 @@ async def record(
     beliefs = await _not_taken_back(statements, beliefs)
     if not beliefs:
         return {}
-    rows = await statements.rows(_CLICKS, {"ids": sorted({belief.claim.click_id for belief in beliefs})})
+    rows = await statements.rows(CLICKS_BY_ID, {"ids": sorted({belief.claim.click_id for belief in beliefs})})
     clicks = {row[1]: Click(*row) for row in rows}
     made = made_of(runtime, beliefs, clicks)
     statement, parameters = bulk.guarded_insert(

@@ -29,7 +29,7 @@ def intake(door: Door) -> Asgi:
 
     async def service(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(door, receive, send)
+            await _lifespan(door, take, receive, send)
         elif scope["type"] == "http":
             if scope["path"] == "/healthz":
                 await _said(send, b'{"status": "alive"}', "application/json")
@@ -54,11 +54,12 @@ def whole(intake: Asgi, app: flask.Flask) -> Asgi:
     return service
 
 
-async def _lifespan(door: Door, receive: Receive, send: Send) -> None:
+async def _lifespan(door: Door, take: AsyncDoor, receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             sys.setswitchinterval(SWITCH_INTERVAL_S)
+            await take.warm_up()
             _spare_collection()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":

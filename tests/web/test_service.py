@@ -180,3 +180,13 @@ def test_an_upload_passes_the_bridge_whole_or_not_at_all(
     with runtime.reading() as session:
         assert session.scalar(sa.text("SELECT count(*) FROM statements")) == 1
         assert session.scalar(sa.select(sa.func.count()).select_from(Receipt)) == 0
+
+
+@ON_SQLITE
+def test_a_process_starts_without_its_database_and_tells_senders_to_come_again(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    nowhere = "postgresql://clickledger@127.0.0.1:1/clickledger"
+    with gunicorn({**environment, "DATABASE_URL": nowhere}, tmp_path, workers=1, app="wsgi:intake") as (url, _):
+        assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
+        assert requests.get(f"{url}/postback/src_1?click_id=c&transaction_id=t", timeout=10).status_code == 503
