@@ -17,7 +17,7 @@ from core.runtime import installed
 from ledger import periods
 from ledger.models import Period
 from postback.models import Conversion
-from reports import bills, checks, closing, custody, imports, queries, reconciliation, report
+from reports import bank_imports, bills, checks, closing, custody, network_imports, queries, reconciliation, report
 from reports.bills import Wanted
 from reports.imports import Imported, Upload
 from reports.models import Discrepancy, Reconciliation
@@ -67,7 +67,7 @@ _SEES_CONVERSIONS = actors(*EVERYONE, scope="conversions:read")
 )  # fmt: skip
 def import_network_report(session: Session, body: NetworkReport) -> Imported:
     """Import a network's CSV report of a month; good rows are loaded once, every bad one is listed."""
-    return imports.network_report(
+    return network_imports.load(
         installed(), session, _upload(body.file), source_id=body.source_id, period=body.period, mapping=body.mapping
     )
 
@@ -78,7 +78,7 @@ def import_network_report(session: Session, body: NetworkReport) -> Imported:
 )  # fmt: skip
 def import_bank_statement(session: Session, body: BankStatementFile) -> Imported:
     """Import a bank's camt.053 file; one that does not add up is refused whole. Entries not booked are listed."""
-    return imports.bank_statement(installed(), session, _upload(body.file), account=body.account)
+    return bank_imports.load(installed(), session, _upload(body.file), account=body.account)
 
 
 @endpoint(

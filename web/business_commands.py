@@ -16,7 +16,7 @@ from core.runtime import installed
 from ledger.periods import period_of
 from partners import secrets, sources
 from partners.models import Source
-from reports import imports, queries, reconciliation
+from reports import bank_imports, network_imports, queries, reconciliation
 from reports.imports import Imported, Upload
 from reports.matching import Leg
 from web import audit_heads
@@ -86,7 +86,7 @@ def _import() -> AppGroup:
         """Import a network's CSV report of a month."""
         runtime = installed()
         with faults_said(), runtime.transaction() as session:
-            imported = imports.network_report(
+            imported = network_imports.load(
                 runtime,
                 session,
                 _upload(file),
@@ -104,7 +104,7 @@ def _import() -> AppGroup:
         """Import a bank's camt.053 file."""
         runtime = installed()
         with faults_said(), runtime.transaction() as session:
-            imported = imports.bank_statement(runtime, session, _upload(file), account=account)
+            imported = bank_imports.load(runtime, session, _upload(file), account=account)
         _say_imported(imported, as_json=as_json)
 
     return group
