@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from core import mail, webhooks
 from core.bank_accounts import bic_fault, iban_fault
+from core.money import EXPONENTS
 
 KEY_BYTES = 32
 SECRET_KEY_LENGTH_MIN = 32
@@ -51,6 +52,8 @@ class Settings:
     mail_from: str
     webhook_url: str | None
     webhook_secret: str | None
+    base_currency: str
+    fx_rates_file: Path | None
 
 
 class _Reader:
@@ -144,6 +147,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         mail_from=read.checked("MAIL_FROM", read.text("MAIL_FROM", "clickledger@localhost"), _address_fault),
         webhook_url=read.checked("WEBHOOK_URL", read.text("WEBHOOK_URL", ""), _url_fault) or None,
         webhook_secret=read.checked("WEBHOOK_SECRET", read.text("WEBHOOK_SECRET", ""), _webhook_secret_fault) or None,
+        base_currency=read.checked("BASE_CURRENCY", read.text("BASE_CURRENCY", "EUR"), _currency_fault),
+        fx_rates_file=_path(read.text("FX_RATES", "")),
     )
     if settings.intake_port == settings.port:
         read.faults.append("INTAKE_PORT is PORT: the second service needs a port of its own")
@@ -177,6 +182,14 @@ def is_given(environment: Mapping[str, str], name: str) -> bool:
 
 def _var_dir(read: _Reader) -> Path:
     return Path(read.text("VAR_DIR", "var")).absolute()
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).absolute() if text else None
+
+
+def _currency_fault(code: str) -> str | None:
+    return None if code in EXPONENTS else "takes a currency of ISO 4217, such as EUR"
 
 
 def _database_fault(url: str) -> str | None:

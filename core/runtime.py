@@ -67,6 +67,8 @@ class Runtime:
     payee_cool_off: timedelta = timedelta(days=3)
     delivery: Delivery | None = None
     audit_heads: Path = Path("var/audit-heads")
+    base_currency: str = "EUR"
+    fx_rates_file: Path | None = None
 
     @contextmanager
     def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:

@@ -23,6 +23,7 @@ class EntryKind(StrEnum):
     SETTLEMENT = "settlement"
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_RETURNED = "payment_returned"
+    RECATEGORISATION = "recategorisation"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,17 @@ def accrual(
     lines = _transfer(money, debit=(account, None), credit=(PAYABLE, affiliate_id))
     what = "commission" if money.amount_minor >= 0 else "commission taken back"
     return Posting(EntryKind.ACCRUAL, "accrual", accrual_id, occurred_on, f"{what} of {conversion_id}", lines)
+
+
+def recategorised(
+    *, recategorisation_id: str, accrual_id: str, money: Money, from_account: str, to_account: str, occurred_on: date
+) -> Posting:
+    """Return the entry that moves an expense from one account to another; what was posted before stays as it is."""
+    lines = (
+        () if from_account == to_account else _transfer(money, debit=(to_account, None), credit=(from_account, None))
+    )
+    description = f"{accrual_id} to another category"
+    return Posting(EntryKind.RECATEGORISATION, "recategorisation", recategorisation_id, occurred_on, description, lines)
 
 
 def revenue(*, conversion_id: str, money: Money, occurred_on: date) -> Posting:

@@ -131,6 +131,8 @@ class CampaignTerms(Base):
     percent: Mapped[Decimal | None] = mapped_column(ExactDecimal(20, 8))
     amount_minor: Mapped[int | None] = mapped_column(Minor)
     currency: Mapped[str | None] = mapped_column(sa.String(3))
+    # {"by": "count" | "sum", "currency": of a sum, "steps": [{"from": .., "percent" or "amount_minor": ..}]}, or none
+    tiers: Mapped[dict[str, Any] | None] = mapped_column(Json)
     starts_at: Mapped[datetime]
     created_at: Mapped[datetime]
 
@@ -146,4 +148,5 @@ class CampaignTerms(Base):
             "percent": None if self.percent is None else f"{self.percent.normalize():f}",
             "amount_minor": self.amount_minor,
             "currency": self.currency,
+            **({} if self.tiers is None else {"tiers": self.tiers}),
         }

@@ -1,5 +1,6 @@
 """What partners take and answer on the wire."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import marshmallow as ma
@@ -15,7 +16,7 @@ from partners.models import Affiliate, Campaign, CampaignTerms
 from partners.payees import Payee
 from partners.placeholders import URL_LENGTH_MAX
 from partners.tax import CYCLES, FORMS, REQUIREMENTS, TREATMENTS
-from partners.terms import KINDS, NewTerms, in_force
+from partners.terms import KINDS, TIERS_BY, TIERS_MAX, NewStep, NewTerms, NewTiers, in_force
 from partners.wire_fields import ChangeSchema, columns, name, one_of, whole
 
 AMOUNT_LENGTH_MAX = 30
@@ -115,6 +116,28 @@ class AffiliateSchema(ma.Schema):
         }
 
 
+class NewStepSchema(Wire):
+    """From which volume on which figure counts."""
+
+    shape = NewStep
+
+    from_ = ma.fields.String(
+        data_key="from", required=True, validate=ma.validate.Length(1, AMOUNT_LENGTH_MAX), metadata={"example": "100"}
+    )
+    amount = ma.fields.String(validate=ma.validate.Length(1, AMOUNT_LENGTH_MAX), metadata={"example": "3.00"})
+    percent = ma.fields.String(validate=ma.validate.Length(1, AMOUNT_LENGTH_MAX), metadata={"example": "15"})
+
+
+class NewTiersSchema(Wire):
+    """Steps over what an affiliate brings the campaign in a calendar month; a step counts for what comes after it."""
+
+    shape = NewTiers
+
+    by = one_of(TIERS_BY, required=True)
+    currency = Currency(metadata={"description": "of a sum of sales; others are not counted in it"})
+    steps = ma.fields.List(ma.fields.Nested(NewStepSchema), required=True, validate=ma.validate.Length(1, TIERS_MAX))
+
+
 class NewTermsSchema(Wire):
     """What a conversion earns: as told by the postback, fixed, percent of the sale, share of the network's payout."""
 
@@ -124,6 +147,7 @@ class NewTermsSchema(Wire):
     amount = ma.fields.String(validate=ma.validate.Length(1, AMOUNT_LENGTH_MAX), metadata={"example": "2.50"})
     currency = Currency()
     percent = ma.fields.String(validate=ma.validate.Length(1, AMOUNT_LENGTH_MAX), metadata={"example": "12.5"})
+    tiers = ma.fields.Nested(NewTiersSchema)
     starts_at = Moment(metadata={"description": "now, when left out"})
 
 
@@ -135,6 +159,7 @@ class TermsSchema(ma.Schema):
     amount = ma.fields.String()
     currency = ma.fields.String()
     percent = ma.fields.String()
+    tiers = ma.fields.Dict()
     starts_at = Moment(required=True)
 
 
@@ -190,4 +215,20 @@ def _terms(terms: CampaignTerms) -> dict[str, Any]:
     minor = shown.pop("amount_minor")
     if minor is not None:
         shown["amount"] = money.to_text(minor, shown["currency"])
+    if terms.tiers is not None:
+        shown["tiers"] = _shown_tiers(terms.tiers, terms.currency)
     return {name: value for name, value in shown.items() if value is not None}
+
+
+def _shown_tiers(tiers: Mapping[str, Any], currency: str | None) -> dict[str, Any]:
+    """Return tiers as they were taken: every figure as text, amounts in major units."""
+    steps = []
+    for step in tiers["steps"]:
+        begins = step["from"] if tiers["currency"] is None else money.to_text(step["from"], tiers["currency"])
+        shown = {"from": str(begins)}
+        if "percent" in step:
+            shown["percent"] = step["percent"]
+        elif currency is not None:
+            shown["amount"] = money.to_text(step["amount_minor"], currency)
+        steps.append(shown)
+    return {"by": tiers["by"], **({} if tiers["currency"] is None else {"currency": tiers["currency"]}), "steps": steps}

@@ -24,10 +24,11 @@ from ledger.periods import Slot
 from ledger.posting import Posting
 from partners import terms as campaign_terms
 from partners.models import Affiliate, CampaignTerms, Source
-from payouts import categories, pricing
-from payouts.categories import Chosen
+from payouts import categories, pricing, tiers
+from payouts.fx_rates import Lookup
 from payouts.models import Accrual, CategoryRuleset
 from payouts.pricing import PayoutMeans, Priced, Terms, Told, Unpriceable
+from payouts.volumes import Volumes
 from postback import covering, events
 from postback.event_rules import EventKind, HoldReason, State
 from postback.events import Event
@@ -66,6 +67,8 @@ class _Known:
     slots: Mapping[date, Slot]
     ruleset_version: int
     choose: categories.Chooser
+    rates: Lookup
+    volumes: Volumes
 
 
 def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
@@ -85,10 +88,12 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
     if not conversions:
         return 0
     now = runtime.clock()
-    known = _known(session, conversions, now)
+    known = _known(session, conversions, now, runtime.base_currency)
     rows, postings, unpriceable, happened = [], {}, [], []
     for conversion in conversions:
         version = _version(conversion, known)
+        if version.facts.get("tiers") is not None:
+            version = _in_tier(version, conversion, known)
         told = _told(conversion, known)
         priced = pricing.price(version.terms, told)
         if isinstance(priced, Unpriceable):
@@ -98,6 +103,8 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
         else:
             row = _row(runtime.new_id("acr"), conversion, version, priced, known)
             rows.append(row)
+            if "tier" in version.facts:
+                known.volumes.count(conversion)
             postings[row["id"]] = _postings(conversion.id, row, told)
             event = Event(EventKind.ACCRUED, ACTOR, now, details={"accrual_id": row["id"]})
         happened.append((conversion.id, event))
@@ -145,7 +152,7 @@ def entry_of(row: Mapping[str, Any]) -> Posting:
     )
 
 
-def _known(session: Session, conversions: Sequence[_Row], now: datetime) -> _Known:
+def _known(session: Session, conversions: Sequence[_Row], now: datetime, base_currency: str) -> _Known:
     ruleset = versions.active(session, CategoryRuleset)
     terms: defaultdict[str, list[CampaignTerms]] = defaultdict(list)
     frozen = {}
@@ -170,6 +177,8 @@ def _known(session: Session, conversions: Sequence[_Row], now: datetime) -> _Kno
         slots=periods.slots(session, days, today=now.date()),
         ruleset_version=ruleset.version,
         choose=categories.chooser(ruleset.rules),
+        rates=Lookup(session, base_currency),
+        volumes=Volumes(session, {each.campaign_id for each, version in frozen.items() if "tiers" in version.facts}),
     )
 
 
@@ -184,19 +193,34 @@ def _version(conversion: _Row, known: _Known) -> _Frozen:
     return known.frozen[campaign_terms.in_force(versions_, conversion.occurred_at)]
 
 
+def _in_tier(version: _Frozen, conversion: _Row, known: _Known) -> _Frozen:
+    """Return the terms as the affiliate's volume before the conversion makes them.
+
+    In the order of ids, which is that of recording and of batches: where one batch ends and the next begins changes
+    nothing.
+    """
+    before = known.volumes.before(conversion.campaign_id, conversion.affiliate_id, conversion.occurred_at.date())
+    facts = tiers.chosen(version.facts, before)
+    return _Frozen(pricing.thawed(facts), facts)
+
+
 def _told(conversion: _Row, known: _Known) -> Told:
     means = known.payout_means[conversion.source_id]
     return Told(conversion.payout_minor, conversion.amount_minor, conversion.currency, means)
 
 
 def _row(accrual_id: str, conversion: _Row, version: _Frozen, priced: Priced, known: _Known) -> dict[str, Any]:
+    covered = covering.fields(conversion.covered_fields)
     is_covered = pricing.is_covered(
         version.terms,
-        covering.fields(conversion.covered_fields),
+        covered,
         is_usual_currency=conversion.currency == known.usual_currency[conversion.source_id],
     )
-    chosen = _category(conversion, priced.money, known, is_covered=is_covered)
     occurred_on = conversion.occurred_at.date()
+    base_minor = known.rates.estimated_minor(priced.money, occurred_on)
+    chosen = known.choose(
+        category_facts(conversion, priced.money, covered=covered, is_covered=is_covered, base_minor=base_minor)
+    )
     return {
         "id": accrual_id,
         "conversion_id": conversion.id,
@@ -214,6 +238,7 @@ def _row(accrual_id: str, conversion: _Row, version: _Frozen, priced: Priced, kn
         "amount_minor": priced.money.amount_minor,
         "currency": priced.money.currency,
         "unrounded": priced.unrounded.quantize(KEPT),
+        **known.rates.frozen(priced.money, occurred_on),
         "assurance": conversion.assurance,
         "covered_fields": conversion.covered_fields,
         "is_amount_covered": is_covered,
@@ -224,8 +249,11 @@ def _row(accrual_id: str, conversion: _Row, version: _Frozen, priced: Priced, kn
     }
 
 
-def _category(conversion: _Row, owed: Money, known: _Known, *, is_covered: bool) -> Chosen:
-    facts = {
+def category_facts(
+    conversion: _Row, owed: Money, *, covered: frozenset[str], is_covered: bool, base_minor: int | None
+) -> dict[str, Any]:
+    """Return what category rules may ask about a conversion and what we owe for it."""
+    return {
         **conversion.subs,
         "source_id": conversion.source_id,
         "campaign_id": conversion.campaign_id,
@@ -233,11 +261,11 @@ def _category(conversion: _Row, owed: Money, known: _Known, *, is_covered: bool)
         "event": conversion.event,
         "currency": owed.currency,
         "assurance": conversion.assurance,
-        "covered_fields": covering.fields(conversion.covered_fields),
+        "covered_fields": covered,
         "amount_is_covered": is_covered,
         "amount_minor": owed.amount_minor,
+        "amount_base": base_minor,
     }
-    return known.choose(facts)
 
 
 def _postings(conversion_id: str, row: Mapping[str, Any], told: Told) -> list[Posting]:

@@ -18,8 +18,9 @@ from ledger import journal, periods, posting
 from ledger.models import JournalEntry, JournalLine
 from ledger.periods import Slot
 from ledger.posting import EntryKind, Posting
-from payouts import accrual, owing, pricing
+from payouts import accrual, fx_rates, owing, pricing
 from payouts.accrual import ACTOR, KEPT
+from payouts.exchange import Rate
 from payouts.models import Accrual
 from payouts.owing import Difference
 from payouts.pricing import PayoutMeans, Priced, Told, Unpriceable
@@ -110,7 +111,8 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
 def _known(session: Session, changed: Sequence[_Row], now: datetime) -> _Known:
     ids = [conversion.id for conversion in changed]
     accruals: defaultdict[str, list[Accrual]] = defaultdict(list)
-    statement = sa.select(Accrual).where(among(session, Accrual.conversion_id, ids))
+    # Without bonuses: they are no part of what the terms come to, and stay.
+    statement = sa.select(Accrual).where(among(session, Accrual.conversion_id, ids), Accrual.kind != "bonus")
     # The first accrual first, whose terms and category all others take: its kind comes before theirs.
     for each in session.scalars(statement.order_by(sa.case((Accrual.kind == "accrue", 0), else_=1))):
         accruals[each.conversion_id].append(each)
@@ -179,11 +181,20 @@ def _row(accrual_id: str, difference: Difference, accrued: Sequence[Accrual], kn
         "amount_minor": difference.money.amount_minor,
         "currency": difference.money.currency,
         "unrounded": difference.unrounded.quantize(KEPT),
+        **_in_base(first, difference.money),
         "occurred_on": today,
         "payable_on": today + wait,
         "period": known.slot.period,
         "created_at": known.now,
     }
+
+
+def _in_base(first: Accrual, money: Money) -> dict[str, Any]:
+    """Return the base columns at the rate of the first accrual: taken back whole, it comes to nothing there too."""
+    rate = None
+    if first.fx_rate is not None and first.fx_date is not None and first.fx_source is not None:
+        rate = Rate(first.fx_rate, first.fx_date, first.fx_source)
+    return fx_rates.columns(money, rate, first.base_currency or "")
 
 
 def _details(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ _CATEGORY_FIELDS = {"code", "name", "account"}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
 _ACCOUNT = re.compile(r"expense(:[a-z0-9_-]+)+", re.ASCII)
 
-# What a rule may ask. `amount_minor` and `currency` are those of what we owe, not of the sale. `covered_fields` are our
+# What a rule may ask. `amount_minor` and `currency` are those of what we owe, not of the sale; `amount_base` is in
+# minor units of BASE_CURRENCY, at the newest rate known by then, absent without one. `covered_fields` are our
 # fields that the network's proof covers, `amount_is_covered` whether what we owe follows from covered ones alone.
 VOCABULARY: Mapping[str, FieldType] = {
     "source_id": FieldType.TEXT,
@@ -29,6 +30,7 @@ VOCABULARY: Mapping[str, FieldType] = {
     "covered_fields": FieldType.TEXT,
     "amount_is_covered": FieldType.BOOLEAN,
     "amount_minor": FieldType.INTEGER,
+    "amount_base": FieldType.INTEGER,
     "sub1": FieldType.TEXT,
     "sub2": FieldType.TEXT,
     "sub3": FieldType.TEXT,
@@ -101,19 +103,23 @@ def _rule_faults(rule: object, path: str) -> Iterator[Fault]:
     if not isinstance(rule.get("id"), str) or not _ID.fullmatch(rule["id"]):
         yield Fault(f"{path}.id", "takes 1 to 60 letters, digits, dots, underscores and hyphens")
     yield from conditions.faults(rule.get("when"), VOCABULARY, path=f"{path}.when")
-    category = rule.get("category")
+    yield from category_faults(rule.get("category"), path=f"{path}.category")
+
+
+def category_faults(category: object, *, path: str = "category") -> Iterator[Fault]:
+    """Yield everything wrong with one category, each fault with its dotted path."""
     if not isinstance(category, Mapping):
-        yield Fault(f"{path}.category", "takes an object with code, name and account")
+        yield Fault(path, "takes an object with code, name and account")
         return
-    yield from _unknown(category, _CATEGORY_FIELDS, f"{path}.category")
+    yield from _unknown(category, _CATEGORY_FIELDS, path)
     for field, length_max in _TEXT_LENGTHS_MAX.items():
         text = category.get(field)
         if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > length_max:
-            yield Fault(f"{path}.category.{field}", f"takes 1 to {length_max} printable characters")
+            yield Fault(f"{path}.{field}", f"takes 1 to {length_max} printable characters")
     account = category.get("account")
     if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or len(account) > ACCOUNT_LENGTH_MAX:
         yield Fault(
-            f"{path}.category.account",
+            f"{path}.account",
             f"takes expense: and parts of a-z, 0-9, _ and - joined by colons, {ACCOUNT_LENGTH_MAX} characters at most",
         )
 

@@ -31,7 +31,8 @@ _PAYOUTS_A_STATEMENT = 500
 # What is read of an accrual here: its terms and names would be most of the bytes, and of the time.
 LINE = (
     Accrual.id, Accrual.payout_id, Accrual.amount_minor, Accrual.category_code, Accrual.source_id,
-    Accrual.campaign_id, Accrual.assurance, Accrual.covered_fields, Accrual.is_amount_covered,
+    Accrual.campaign_id, Accrual.assurance, Accrual.covered_fields, Accrual.is_amount_covered, Accrual.base_minor,
+    Accrual.categorised_by,
 )  # fmt: skip
 
 
@@ -46,6 +47,8 @@ class Owed(Protocol):
     assurance: Any
     covered_fields: Any
     is_amount_covered: Any
+    base_minor: Any
+    categorised_by: Any
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,14 @@ class Claim:
     def money(self) -> Money:
         """The sum of the accruals, never a number of its own."""
         return Money(sum(accrual.amount_minor for accrual in self.accruals), self.affiliate.currency)
+
+    @property
+    def base_minor(self) -> int:
+        """The sum in the base currency, each accrual at its frozen rate; one without a rate counts as it is.
+
+        A threshold must not be ducked under for want of a rate.
+        """
+        return sum(each.amount_minor if each.base_minor is None else each.base_minor for each in self.accruals)
 
     @cached_property
     def category_codes(self) -> list[str]:
@@ -155,7 +166,7 @@ def subject(session: Session, payout: Payout, claim: Claim, *, now: datetime) ->
         title=f"{claim.affiliate.name}: {claim.money} up to {payout.period}"[:300],
         facts=_facts(session, claim, now=now, before_minor=before_minor),
         content=claim.content,
-        barred=_barred(session, payout, now=now),
+        barred=_barred(session, payout, claim, now=now),
     )
 
 
@@ -176,12 +187,13 @@ def freeze(payout: Payout, claim: Claim) -> None:
 
 
 def _month_to_date_minor(session: Session, payout: Payout, now: datetime) -> int:
-    """Return the sum of the affiliate's other payouts made in the month of `now` that were not turned down."""
+    """Return, in the base currency, the affiliate's other payouts made in the month of `now` and not turned down."""
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     total = session.scalar(
-        sa.select(sa.func.sum(Payout.amount_minor)).where(
+        sa.select(sa.func.sum(sa.func.coalesce(Accrual.base_minor, Accrual.amount_minor)))
+        .join(Payout, Payout.id == Accrual.payout_id)
+        .where(
             Payout.affiliate_id == payout.affiliate_id,
-            Payout.currency == payout.currency,
             Payout.id != payout.id,
             Payout.created_at >= first,
             Payout.state.not_in([PayoutState.REJECTED, PayoutState.CANCELLED]),
@@ -195,8 +207,8 @@ def _facts(session: Session, claim: Claim, *, now: datetime, before_minor: int) 
     # An account that was never changed is as old as the affiliate.
     account_since = affiliate.payee_changed_at or affiliate.created_at
     return {
-        "amount_base": max(claim.money.amount_minor, claim.money.amount_minor + before_minor),
-        "amount_alone": claim.money.amount_minor,
+        "amount_base": max(claim.base_minor, claim.base_minor + before_minor),
+        "amount_alone": claim.base_minor,
         "currency": affiliate.currency,
         "affiliate_id": affiliate.id,
         "affiliate.status": affiliate.status,
@@ -225,8 +237,12 @@ def _payouts_before(session: Session, affiliate: Affiliate) -> int:
     return session.scalar(settled) or 0
 
 
-def _barred(session: Session, payout: Payout, *, now: datetime) -> frozenset[str]:
-    """Return who made it, who edited the account in the last days, and who released a batch with it."""
+def _barred(session: Session, payout: Payout, claim: Claim, *, now: datetime) -> frozenset[str]:
+    """Return who made it, edited the account in the last days, released a batch with it, or moved a part of it.
+
+    Whoever moved a part of it to another category may so have chosen who approves it.
+    """
+    moved_by = {accrual.categorised_by for accrual in claim.accruals if accrual.categorised_by is not None}
     edited = editors(session, payout.affiliate_id, since=now - PAYEE_EDITOR_BARRED_FOR)
     releasers = session.scalars(
         sa.select(Batch.released_by)
@@ -237,4 +253,4 @@ def _barred(session: Session, payout: Payout, *, now: datetime) -> frozenset[str
             Batch.released_by.is_not(None),
         )
     )
-    return frozenset({payout.created_by, *edited, *(each for each in releasers if each is not None)})
+    return frozenset({payout.created_by, *moved_by, *edited, *(each for each in releasers if each is not None)})

@@ -1,11 +1,11 @@
-"""The RQ door of payouts: the stages accrual, bundling and settlement."""
+"""The RQ door of payouts: the stages accrual, base-amounts, bundling and settlement."""
 
 from functools import partial
 
 from core.draining import drain
-from core.runtime import installed
+from core.runtime import Runtime, installed
 from ledger.periods import period_of
-from payouts import accrual, adjusting, bundling, self_bills, settlement
+from payouts import accrual, adjusting, basing, bundling, fx_rates, self_bills, settlement
 
 # One batch holds about 20 MB for a moment, and its commit is a small part of it.
 BATCH_ROWS_MAX = 5000
@@ -31,6 +31,25 @@ def bundle(period: str | None = None, asked_by: str | None = None) -> None:
         while payout:
             with runtime.transaction() as session:
                 payout = bundling.bundle(runtime, session, affiliate_id, period=until, asked_by=asked_by) is not None
+
+
+def fill_base_amounts() -> None:
+    """Fill what waits for a rate that is known; take the file of rates where the settings name one, and fill again."""
+    runtime = installed()
+    # First what needs no file: one that cannot be taken must hold up nothing else.
+    _fill_base_amounts(runtime)
+    if runtime.fx_rates_file is not None:
+        content = fx_rates.read_file(runtime.fx_rates_file)
+        with runtime.transaction() as session:
+            fx_rates.imported(runtime, session, content, format_=fx_rates.format_of(content), actor=fx_rates.ACTOR)
+        _fill_base_amounts(runtime)
+
+
+def _fill_base_amounts(runtime: Runtime) -> None:
+    filled = BATCH_ROWS_MAX
+    while filled == BATCH_ROWS_MAX:
+        with runtime.transaction() as session:
+            filled = basing.run_batch(runtime, session, BATCH_ROWS_MAX)
 
 
 def settle() -> None:

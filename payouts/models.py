@@ -21,7 +21,10 @@ class CategoryRuleset(Versioned):
 
 
 class Accrual(Base):
-    """What one conversion makes us owe, under the terms and rule of its moment. Append-only but for `payout_id`."""
+    """What one conversion makes us owe, under the terms and rule of its moment.
+
+    Append-only but for `payout_id`, and the category where a person moved it: then a Recategorisation says from where.
+    """
 
     __tablename__ = "accruals"
 
@@ -50,10 +53,35 @@ class Accrual(Base):
     payable_on: Mapped[date]  # occurred_on and the hold days as they were then
     period: Mapped[str] = mapped_column(sa.String(7), index=True)
     created_at: Mapped[datetime]
+    # What it comes to in BASE_CURRENCY; empty until the rate of its day is known, and then frozen with it.
+    base_currency: Mapped[str | None] = mapped_column(sa.String(3))
+    base_minor: Mapped[int | None] = mapped_column(Minor)
+    fx_rate: Mapped[Decimal | None] = mapped_column(ExactDecimal(38, 18))  # units of `currency` for one of the base
+    fx_date: Mapped[date | None]
+    fx_source: Mapped[str | None] = mapped_column(sa.String(40))
     payout_id: Mapped[str | None] = mapped_column(sa.ForeignKey("payouts.id"))
+    categorised_by: Mapped[str | None] = mapped_column(
+        sa.String(120)
+    )  # the person who chose its category; None: a rule
+    version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)  # moves on with each recategorisation
 
     __table_args__ = (
         sa.UniqueConstraint("conversion_id", "kind", "seq"),
+        # The inbox: what waits for a category.
+        sa.Index(
+            "ix_accruals_uncategorised",
+            "id",
+            sqlite_where=sa.text("category_code = 'uncategorised'"),
+            postgresql_where=sa.text("category_code = 'uncategorised'"),
+        ),
+        # What waits for a rate.
+        sa.Index(
+            "ix_accruals_without_base",
+            "currency",
+            "occurred_on",
+            sqlite_where=sa.text("base_minor IS NULL"),
+            postgresql_where=sa.text("base_minor IS NULL"),
+        ),
         sa.Index("ix_accruals_payable", "affiliate_id", "currency", "payout_id"),
         sa.Index(
             "ix_accruals_payout_id",
@@ -62,6 +90,36 @@ class Accrual(Base):
             postgresql_where=sa.text("payout_id IS NOT NULL"),
         ),
     )
+
+
+class FxRate(Base):
+    """What one unit of `base` was worth in `currency` on a day, as its source quoted it. Append-only (trigger)."""
+
+    __tablename__ = "fx_rates"
+
+    base: Mapped[str] = mapped_column(sa.String(3), primary_key=True)
+    currency: Mapped[str] = mapped_column(sa.String(3), primary_key=True)
+    rate_date: Mapped[date] = mapped_column(primary_key=True)
+    rate: Mapped[Decimal] = mapped_column(ExactDecimal(20, 8))
+    source: Mapped[str] = mapped_column(sa.String(40))  # ecb | csv
+    imported_at: Mapped[datetime]
+    imported_by: Mapped[str] = mapped_column(sa.String(120))
+
+    __table_args__ = (sa.Index("ix_fx_rates_newest", "base", "rate_date"),)
+
+
+class Recategorisation(Base):
+    """A person's act: one accrual moved from one category to another, with the reason. Append-only (trigger)."""
+
+    __tablename__ = "recategorisations"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    accrual_id: Mapped[str] = mapped_column(sa.ForeignKey("accruals.id"), index=True)
+    before: Mapped[dict[str, Any]] = mapped_column(Json)  # code, name, account
+    after: Mapped[dict[str, Any]] = mapped_column(Json)
+    reason: Mapped[str] = mapped_column(sa.String(500))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
 
 
 class Payout(Base):

@@ -11,6 +11,7 @@ from core.http.paging import narrowed
 from core.http.wire import money_dict
 from core.money import Money
 from partners.affiliates import masked, payee_shown
+from payouts.categories import UNCATEGORISED
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from payouts.schemas import AccrualQuery, PayoutQuery
 from payouts.states import PayoutState
@@ -23,8 +24,15 @@ def accruals(query: AccrualQuery) -> sa.Select[Accrual]:
         (Accrual.affiliate_id, query.affiliate_id),
         (Accrual.period, query.period),
         (Accrual.conversion_id, query.conversion_id),
+        (Accrual.source_id, query.source_id),
+        (Accrual.campaign_id, query.campaign_id),
+        (Accrual.currency, query.currency),
+        (Accrual.category_code, query.category),
     )
     statement = narrowed(sa.select(Accrual), wanted)
+    if query.uncategorised:
+        # As text: SQLite takes a partial index only for a condition that is written out.
+        statement = statement.where(sa.text(f"accruals.category_code = '{UNCATEGORISED.code}'"))
     if query.state is not None:
         settled = sa.exists().where(Payout.id == Accrual.payout_id, Payout.state == PayoutState.SETTLED)
         statement = statement.where(settled if query.state == "paid" else ~settled)
@@ -47,6 +55,12 @@ def accrual_shown(accrual: Accrual) -> Mapping[str, Any]:
         **_columns(accrual),
         "money": money_dict(Money(accrual.amount_minor, accrual.currency)),
         "covered_fields": sorted(covering.fields(accrual.covered_fields)),
+        "base": (
+            money_dict(Money(accrual.base_minor, accrual.base_currency))
+            if accrual.base_minor is not None and accrual.base_currency is not None
+            else None
+        ),
+        "fx_rate": None if accrual.fx_rate is None else f"{accrual.fx_rate.normalize():f}",
         "unrounded": f"{accrual.unrounded.normalize():f}",
         "category": {
             "code": accrual.category_code,

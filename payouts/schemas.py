@@ -44,9 +44,14 @@ class RulesetSchema(ma.Schema):
 
 @dataclass(frozen=True)
 class AccrualQuery(PageQuery):
-    """Which accruals; `state` is paid (its payout is settled) or unpaid."""
+    """Which accruals; `state` is paid (its payout is settled) or unpaid, `uncategorised` those that no rule fitted."""
 
     affiliate_id: str | None = None
+    source_id: str | None = None
+    campaign_id: str | None = None
+    currency: str | None = None
+    category: str | None = None
+    uncategorised: bool = False
     period: str | None = None
     state: str | None = None
     conversion_id: str | None = None
@@ -58,6 +63,13 @@ class AccrualQuerySchema(PageQuerySchema):
     shape = AccrualQuery
 
     affiliate_id = ma.fields.String(load_default=None)
+    source_id = ma.fields.String(load_default=None)
+    campaign_id = ma.fields.String(load_default=None)
+    currency = Currency(load_default=None)
+    category = ma.fields.String(load_default=None, metadata={"description": "the code of an expense category"})
+    uncategorised = ma.fields.Boolean(
+        load_default=False, metadata={"description": "the inbox: what no rule fitted and nobody has categorised"}
+    )
     period = ma.fields.String(load_default=None, validate=PERIOD)
     state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(["paid", "unpaid"]))
     conversion_id = ma.fields.String(load_default=None)
@@ -81,6 +93,16 @@ class AccrualSchema(ma.Schema):
     source_id = ma.fields.String()
     campaign_id = ma.fields.String()
     money = ma.fields.Nested(MoneySchema)
+    base = ma.fields.Nested(
+        MoneySchema,
+        allow_none=True,
+        metadata={"description": "in BASE_CURRENCY; null until the rate of its day is known"},
+    )
+    fx_rate = ma.fields.String(
+        allow_none=True, metadata={"description": "units of the currency for one of the base", "example": "1.0835"}
+    )
+    fx_date = ma.fields.Date(allow_none=True)
+    fx_source = ma.fields.String(allow_none=True)
     unrounded = ma.fields.String()
     terms = ma.fields.Dict()
     category = ma.fields.Nested(CategorySchema)
@@ -96,6 +118,8 @@ class AccrualSchema(ma.Schema):
     period = ma.fields.String()
     created_at = Moment()
     payout_id = ma.fields.String(allow_none=True)
+    categorised_by = ma.fields.String(allow_none=True)
+    version = ma.fields.Integer(required=True)
 
 
 @dataclass(frozen=True)

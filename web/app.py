@@ -10,6 +10,8 @@ import approvals.rules_routes
 import ledger.routes
 import partners.routes
 import payouts.account_routes
+import payouts.category_routes
+import payouts.fx_routes
 import payouts.routes
 import postback.routes
 import reports.routes
@@ -81,6 +83,8 @@ def create_app(settings: Settings) -> flask.Flask:
         approvals.rules_routes.blueprint,
         payouts.routes.blueprint,
         payouts.account_routes.blueprint,
+        payouts.category_routes.blueprint,
+        payouts.fx_routes.blueprint,
         reports.routes.blueprint,
         stage_runs.blueprint,
         audit.blueprint,

@@ -46,6 +46,8 @@ def build(settings: Settings) -> Runtime:
         payee_cool_off=timedelta(days=settings.payee_cool_off_days),
         delivery=_delivery(settings),
         audit_heads=settings.var_dir / "audit-heads",
+        base_currency=settings.base_currency,
+        fx_rates_file=settings.fx_rates_file,
     )
 
 

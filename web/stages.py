@@ -25,6 +25,7 @@ class Stage:
 _TABLE: tuple[Stage, ...] = (
     Stage("matching-clicks", postback.jobs.match_clicks, every_s=10, does="gives unmatched conversions their click"),
     Stage("accrual", payouts.jobs.accrue, every_s=10, does="turns recorded conversions into what we owe"),
+    Stage("base-amounts", payouts.jobs.fill_base_amounts, every_s=3600, does="gives accruals the rate of their day"),
     # Never by itself: when to pay is somebody's decision, and a rejected payout would come back with every ring.
     Stage(
         "bundling", payouts.jobs.bundle, every_s=None, does="bundles what is payable into payouts", takes_period=True

@@ -83,7 +83,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     dialect = connection.dialect.name
     columns = [column["name"] for column in sa.inspect(connection).get_columns("accruals")]
-    statements = append_only_but_for(dialect, "accruals", "payout_id", columns) + _LINES_LOCK[dialect]
+    statements = append_only_but_for(dialect, "accruals", ["payout_id"], columns) + _LINES_LOCK[dialect]
     for table, key in _NEVER_EMPTIED.items():
         statements += never_emptied(dialect, table, key)
     if dialect == "sqlite":
