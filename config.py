@@ -53,7 +53,7 @@ class Settings:
     webhook_url: str | None
     webhook_secret: str | None
     base_currency: str
-    fx_rates_file: Path | None
+    fx_rates: str | None
 
 
 class _Reader:
@@ -148,7 +148,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         webhook_url=read.checked("WEBHOOK_URL", read.text("WEBHOOK_URL", ""), _url_fault) or None,
         webhook_secret=read.checked("WEBHOOK_SECRET", read.text("WEBHOOK_SECRET", ""), _webhook_secret_fault) or None,
         base_currency=read.checked("BASE_CURRENCY", read.text("BASE_CURRENCY", "EUR"), _currency_fault),
-        fx_rates_file=_path(read.text("FX_RATES", "")),
+        fx_rates=_place(read.text("FX_RATES", "")),
     )
     if settings.intake_port == settings.port:
         read.faults.append("INTAKE_PORT is PORT: the second service needs a port of its own")
@@ -184,8 +184,9 @@ def _var_dir(read: _Reader) -> Path:
     return Path(read.text("VAR_DIR", "var")).absolute()
 
 
-def _path(text: str) -> Path | None:
-    return Path(text).absolute() if text else None
+def _place(text: str) -> str | None:
+    is_address = text.startswith(("http://", "https://"))
+    return (text if is_address else str(Path(text).absolute())) if text else None
 
 
 def _currency_fault(code: str) -> str | None:

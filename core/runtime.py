@@ -68,7 +68,7 @@ class Runtime:
     delivery: Delivery | None = None
     audit_heads: Path = Path("var/audit-heads")
     base_currency: str = "EUR"
-    fx_rates_file: Path | None = None
+    fx_rates: str | None = None
 
     @contextmanager
     def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:

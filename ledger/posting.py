@@ -12,6 +12,8 @@ PAYABLE = "payable:affiliate"
 RECEIVABLE = "receivable:network"
 REVENUE = "revenue:network"
 CLEARING = "clearing:payouts"
+FX = "expense:fx"
+TRANSLATION = "equity:currency-translation"
 
 
 class EntryKind(StrEnum):
@@ -24,6 +26,8 @@ class EntryKind(StrEnum):
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_RETURNED = "payment_returned"
     RECATEGORISATION = "recategorisation"
+    FX_DIFFERENCE = "fx_difference"
+    FX_TAKEN_BACK = "fx_taken_back"
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,21 @@ def owed_again(
     kind = EntryKind.PAYMENT_FAILED if word == "failed" else EntryKind.PAYMENT_RETURNED
     lines = _transfer(money, debit=(account, None), credit=(PAYABLE, affiliate_id))
     return Posting(kind, "batch_item", end_to_end_id, happened_on, f"payout {payout_id} {word}", lines)
+
+
+def fx_difference(
+    *, end_to_end_id: str, payout_id: str, difference: Money, happened_on: date, is_taken_back: bool = False
+) -> Posting:
+    """Return the entry of what a payout cost more (a loss, positive) or less than it was accrued at, in the base.
+
+    What the accruals are worth in the base is not posted, so the other side is a balance of translation.
+    """
+    kind = EntryKind.FX_TAKEN_BACK if is_taken_back else EntryKind.FX_DIFFERENCE
+    ends = (FX, None), (TRANSLATION, None)
+    debit, credit = reversed(ends) if is_taken_back else ends
+    lines = _transfer(difference, debit=debit, credit=credit)
+    description = f"exchange difference of payout {payout_id}" + (" taken back" if is_taken_back else "")
+    return Posting(kind, "batch_item", end_to_end_id, happened_on, description, lines)
 
 
 def bank(account: str) -> str:

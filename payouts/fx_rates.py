@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import audit
+from core import audit, outbound
 from core.actors import Actor, system
 from core.audit import Act
 from core.database import insert_new, lock
@@ -76,8 +76,21 @@ def imported(runtime: Runtime, session: Session, content: bytes, *, format_: str
     return Imported(len(read.quotes), len(rows), read.unknown)
 
 
-def read_file(path: Path) -> bytes:
-    """Return a file of rates; raise Unavailable when it is not there, Invalid when it is too large to be one."""
+def fetched(place: str) -> bytes:
+    """Return a file of rates by its path or its address (http, https).
+
+    Raise Unavailable when it is not there, Invalid when it is too large to be one.
+    """
+    if not place.startswith(("http://", "https://")):
+        return _read_file(Path(place))
+    got = outbound.get(place, bytes_max=fx_files.BYTES_MAX)
+    if isinstance(got, outbound.NotTaken):
+        message = f"the exchange rates cannot be had: {got.reason}"
+        raise Unavailable(message)
+    return got.content
+
+
+def _read_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(fx_files.BYTES_MAX + 1)

@@ -5,7 +5,7 @@ from functools import partial
 from core.draining import drain
 from core.runtime import Runtime, installed
 from ledger.periods import period_of
-from payouts import accrual, adjusting, basing, bundling, fx_rates, self_bills, settlement
+from payouts import accrual, adjusting, basing, bundling, fx_rates, realising, self_bills, settlement
 
 # One batch holds about 20 MB for a moment, and its commit is a small part of it.
 BATCH_ROWS_MAX = 5000
@@ -34,22 +34,23 @@ def bundle(period: str | None = None, asked_by: str | None = None) -> None:
 
 
 def fill_base_amounts() -> None:
-    """Fill what waits for a rate that is known; take the file of rates where the settings name one, and fill again."""
+    """Fill what waits for a rate that is known; take the rates the settings name, if they do, and fill again."""
     runtime = installed()
     # First what needs no file: one that cannot be taken must hold up nothing else.
     _fill_base_amounts(runtime)
-    if runtime.fx_rates_file is not None:
-        content = fx_rates.read_file(runtime.fx_rates_file)
+    if runtime.fx_rates is not None:
+        content = fx_rates.fetched(runtime.fx_rates)
         with runtime.transaction() as session:
             fx_rates.imported(runtime, session, content, format_=fx_rates.format_of(content), actor=fx_rates.ACTOR)
         _fill_base_amounts(runtime)
 
 
 def _fill_base_amounts(runtime: Runtime) -> None:
-    filled = BATCH_ROWS_MAX
-    while filled == BATCH_ROWS_MAX:
-        with runtime.transaction() as session:
-            filled = basing.run_batch(runtime, session, BATCH_ROWS_MAX)
+    for step in (basing.run_batch, realising.run_batch, realising.take_back):
+        done = BATCH_ROWS_MAX
+        while done == BATCH_ROWS_MAX:
+            with runtime.transaction() as session:
+                done = step(runtime, session, BATCH_ROWS_MAX)
 
 
 def settle() -> None:

@@ -195,6 +195,14 @@ class BatchItem(Base):
     result_id: Mapped[str | None] = mapped_column(Id)  # the file that answered last
     settled_on: Mapped[date | None]
     bank_line_id: Mapped[str | None] = mapped_column(Id)  # the statement line that paid it
+    # In another currency than the base: what it was accrued at there, and what it came to when it was paid.
+    base_currency: Mapped[str | None] = mapped_column(sa.String(3))
+    base_accrued_minor: Mapped[int | None] = mapped_column(Minor)
+    base_settled_minor: Mapped[int | None] = mapped_column(Minor)
+    fx_rate: Mapped[Decimal | None] = mapped_column(ExactDecimal(38, 18))  # of the day of settlement
+    fx_date: Mapped[date | None]
+    fx_source: Mapped[str | None] = mapped_column(sa.String(40))
+    fx_taken_back_on: Mapped[date | None]  # the payment came back: so did its difference
 
     batch: Mapped[Batch] = relationship(back_populates="items")
 

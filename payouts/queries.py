@@ -11,6 +11,7 @@ from core.http.paging import narrowed
 from core.http.wire import money_dict
 from core.money import Money
 from partners.affiliates import masked, payee_shown
+from payouts import realising
 from payouts.categories import UNCATEGORISED
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from payouts.schemas import AccrualQuery, PayoutQuery
@@ -119,7 +120,14 @@ def batches_shown(session: Session, found: Sequence[Batch]) -> list[Mapping[str,
 def batch_detail(session: Session, batch: Batch) -> Mapping[str, Any]:
     """Return a batch with its items."""
     [shown] = batches_shown(session, [batch])
-    items = [{**_columns(item), "money": money_dict(Money(item.amount_minor, batch.currency))} for item in batch.items]
+    items = [
+        {
+            **_columns(item),
+            "money": money_dict(Money(item.amount_minor, batch.currency)),
+            "exchange": realising.shown(item),
+        }
+        for item in batch.items
+    ]
     return {**shown, "items": items}
 
 

@@ -303,6 +303,17 @@ class BatchSchema(ma.Schema):
     version = ma.fields.Integer()
 
 
+class ExchangeSchema(ma.Schema):
+    """What a settled payout came to in the base currency; a positive difference is what it cost more."""
+
+    accrued = ma.fields.Nested(MoneySchema)
+    settled = ma.fields.Nested(MoneySchema)
+    difference = ma.fields.Nested(MoneySchema)
+    rate = ma.fields.String()
+    rate_date = ma.fields.Date()
+    rate_source = ma.fields.String()
+
+
 class ItemSchema(ma.Schema):
     """One payout of a batch; the bank hands its end-to-end id back."""
 
@@ -313,6 +324,9 @@ class ItemSchema(ma.Schema):
     reason = ma.fields.String(allow_none=True)
     settled_on = ma.fields.Date(allow_none=True)
     bank_line_id = ma.fields.String(allow_none=True)
+    exchange = ma.fields.Nested(
+        ExchangeSchema, allow_none=True, metadata={"description": "of a payout in another currency than the base"}
+    )
 
 
 class BatchDetailSchema(BatchSchema):

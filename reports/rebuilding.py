@@ -16,7 +16,7 @@ from ledger.models import JournalEntry, JournalLine
 from ledger.periods import period_of
 from ledger.posting import EntryKind, Line, Posting
 from partners.models import Source
-from payouts import accrual, outcomes, pricing, recategorising
+from payouts import accrual, outcomes, pricing, realising, recategorising
 from payouts.models import Accrual, Batch, BatchItem, Payout, Recategorisation
 from payouts.pricing import PayoutMeans, Told
 from payouts.states import ItemState
@@ -111,6 +111,24 @@ def _returned(session: Session) -> Iterator[Expected]:
     return _owed_again(session, ItemState.RETURNED, EntryKind.PAYMENT_RETURNED, "returned")
 
 
+def _realised(session: Session) -> Iterator[Expected]:
+    for item in _in_base(session):
+        if realising.difference(item).amount_minor:
+            yield Expected(realising.entry_of(item))
+
+
+def _realised_back(session: Session) -> Iterator[Expected]:
+    for item in _in_base(session):
+        if item.fx_taken_back_on is not None and realising.difference(item).amount_minor:
+            yield Expected(realising.taken_back_of(item))
+
+
+def _in_base(session: Session) -> Iterator[BatchItem]:
+    statement = sa.select(BatchItem).where(BatchItem.base_settled_minor.is_not(None))
+    for [item] in streamed(session, statement.order_by(_by_bytes(session, BatchItem.end_to_end_id))):
+        yield item
+
+
 def _owed_again(session: Session, state: ItemState, kind: EntryKind, word: str) -> Iterator[Expected]:
     # On which day it happened the journal alone keeps.
     entry = sa.and_(
@@ -153,6 +171,8 @@ _REBUILT: Mapping[tuple[EntryKind, str], Callable[[Session], Iterable[Expected]]
     (EntryKind.SETTLEMENT, "batch_item"): _settled,
     (EntryKind.PAYMENT_FAILED, "batch_item"): _failed,
     (EntryKind.PAYMENT_RETURNED, "batch_item"): _returned,
+    (EntryKind.FX_DIFFERENCE, "batch_item"): _realised,
+    (EntryKind.FX_TAKEN_BACK, "batch_item"): _realised_back,
 }
 _SUMMED = ((EntryKind.REVENUE, "conversion"), (EntryKind.REVENUE, "accrual"))
 

@@ -47,7 +47,7 @@ def build(settings: Settings) -> Runtime:
         delivery=_delivery(settings),
         audit_heads=settings.var_dir / "audit-heads",
         base_currency=settings.base_currency,
-        fx_rates_file=settings.fx_rates_file,
+        fx_rates=settings.fx_rates,
     )
 
 

@@ -219,7 +219,7 @@ def test_a_payouts_threshold_is_looked_at_in_the_base_currency(
 def test_the_stage_takes_the_file_that_the_settings_name(runtime: Runtime, books: Books, tmp_path: Path) -> None:
     file = tmp_path / "rates.xml"
     file.write_bytes(ECB)
-    runtimes.install(replace(runtime, fx_rates_file=file))
+    runtimes.install(replace(runtime, fx_rates=str(file)))
     books.conversion("cnv_1", currency="USD", payout_minor=1000)
     jobs.accrue()
 
