@@ -120,7 +120,7 @@ def _realised(session: Session, currency: str, on: date, rate: Rate, *, base: st
     items = session.scalars(claim(wanted.order_by(BatchItem.end_to_end_id).limit(limit))).all()
     accrued = sa.select(Accrual.payout_id, sa.func.sum(Accrual.base_minor)).group_by(Accrual.payout_id)
     mine = accrued.where(Accrual.payout_id.in_([item.payout_id for item in items]))
-    sums = {payout_id: int(total) for payout_id, total in session.execute(mine)}
+    sums = {payout_id: int(total or 0) for payout_id, total in session.execute(mine)}
     entries = []
     for item in items:
         columns = fx_rates.columns(Money(item.amount_minor, currency), rate, base)
