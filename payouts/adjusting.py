@@ -18,7 +18,7 @@ from ledger import journal, periods, posting
 from ledger.models import JournalEntry, JournalLine
 from ledger.periods import Slot
 from ledger.posting import EntryKind, Posting
-from payouts import accrual, fx_rates, owing, pricing
+from payouts import accrual, additions, fx_rates, owing, pricing
 from payouts.accrual import ACTOR, KEPT
 from payouts.exchange import Rate
 from payouts.models import Accrual
@@ -111,8 +111,10 @@ def run_batch(runtime: Runtime, session: Session, limit: int) -> int:
 def _known(session: Session, changed: Sequence[_Row], now: datetime) -> _Known:
     ids = [conversion.id for conversion in changed]
     accruals: defaultdict[str, list[Accrual]] = defaultdict(list)
-    # Without bonuses: they are no part of what the terms come to, and stay.
-    statement = sa.select(Accrual).where(among(session, Accrual.conversion_id, ids), Accrual.kind != "bonus")
+    # Without what people added: it is no part of what the terms come to, and stays.
+    statement = sa.select(Accrual).where(
+        among(session, Accrual.conversion_id, ids), Accrual.kind.not_in(additions.KINDS)
+    )
     # The first accrual first, whose terms and category all others take: its kind comes before theirs.
     for each in session.scalars(statement.order_by(sa.case((Accrual.kind == "accrue", 0), else_=1))):
         accruals[each.conversion_id].append(each)

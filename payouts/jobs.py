@@ -5,7 +5,7 @@ from functools import partial
 from core.draining import drain
 from core.runtime import Runtime, installed
 from ledger.periods import period_of
-from payouts import accrual, adjusting, basing, bundling, fx_rates, realising, self_bills, settlement
+from payouts import accrual, adjusting, basing, bundling, fx_rates, realising, self_bills, settlement, write_offs
 
 # One batch holds about 20 MB for a moment, and its commit is a small part of it.
 BATCH_ROWS_MAX = 5000
@@ -58,6 +58,7 @@ def settle() -> None:
     runtime = installed()
     for step in (
         settlement.take_finished,
+        write_offs.take_finished,
         settlement.restart_changed,
         settlement.open_drafts,
         settlement.note_unanswered,

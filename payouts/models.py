@@ -122,6 +122,35 @@ class Recategorisation(Base):
     created_by: Mapped[str] = mapped_column(sa.String(120))
 
 
+class WriteOff(Base):
+    """A part of an affiliate's negative balance that is given up, once somebody else has approved it."""
+
+    __tablename__ = "write_offs"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    affiliate_id: Mapped[str] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
+    amount_minor: Mapped[int] = mapped_column(Minor)  # positive: by so much the balance rises
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    reason: Mapped[str] = mapped_column(sa.String(500))
+    state: Mapped[str] = mapped_column(sa.String(10))  # payouts.write_offs.WriteOffState
+    approval_id: Mapped[str | None] = mapped_column(sa.ForeignKey("approval_requests.id"))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        # Two that wait would each see a balance that the other takes away.
+        sa.Index(
+            "uq_write_offs_pending",
+            "affiliate_id",
+            "currency",
+            unique=True,
+            sqlite_where=sa.text("state = 'pending'"),
+            postgresql_where=sa.text("state = 'pending'"),
+        ),
+    )
+
+
 class Payout(Base):
     """What one affiliate is to be paid in one currency: the sum of its accruals, never a number of its own."""
 

@@ -13,6 +13,7 @@ import payouts.account_routes
 import payouts.category_routes
 import payouts.fx_routes
 import payouts.routes
+import payouts.write_off_routes
 import postback.routes
 import reports.routes
 import tracking.routes
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> flask.Flask:
         payouts.account_routes.blueprint,
         payouts.category_routes.blueprint,
         payouts.fx_routes.blueprint,
+        payouts.write_off_routes.blueprint,
         reports.routes.blueprint,
         stage_runs.blueprint,
         audit.blueprint,
