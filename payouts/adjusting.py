@@ -33,7 +33,8 @@ NEVER_ACCRUED = "never_accrued"
 # Columns of the first accrual that every later one of the conversion repeats.
 _REPEATED = (
     "conversion_id", "affiliate_id", "source_id", "campaign_id", "terms", "ruleset_version", "rule_id", "category_code",
-    "category_name", "category_account", "assurance", "covered_fields", "is_amount_covered",
+    "category_name", "category_account", "category_department", "category_cost_centre", "assurance", "covered_fields",
+    "is_amount_covered",
 )  # fmt: skip
 _WANTED: tuple[Any, ...] = (
     Conversion.id, Conversion.source_id, Conversion.payout_minor, Conversion.amount_minor, Conversion.currency,

@@ -48,7 +48,7 @@ def give(runtime: Runtime, session: Session, conversion_id: str, new: NewBonus, 
     wait = accrual.hold_days(session, {affiliate.id})[affiliate.id]
     addition = additions.Addition(KIND, new.money, new.category, {"kind": KIND, "reason": new.reason}, new.reason)
     made = additions.add(runtime, session, accrued, addition, wait=wait, actor=actor)
-    after = {"conversion_id": conversion_id, "money": str(new.money), "category": asdict(new.category)}
+    after = {"conversion_id": conversion_id, "money": str(new.money), "category": new.category.shown}
     audit.record(session, Act(actor, "gave", "bonus", made.id, runtime.clock(), after=after, reason=new.reason))
     return made
 

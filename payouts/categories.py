@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from core import conditions
@@ -14,6 +14,8 @@ ACCOUNT_LENGTH_MAX = 120
 _TEXT_LENGTHS_MAX = {"code": 40, "name": 200}
 _RULE_FIELDS = {"id", "when", "category"}
 _CATEGORY_FIELDS = {"code", "name", "account"}
+_CENTRE_FIELDS = ("department", "cost_centre")
+_CENTRE_LENGTH_MAX = 60
 _ID = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
 _ACCOUNT = re.compile(r"expense(:[a-z0-9_-]+)+", re.ASCII)
 
@@ -41,11 +43,28 @@ VOCABULARY: Mapping[str, FieldType] = {
 
 @dataclass(frozen=True)
 class Category:
-    """An expense category; `account` is its account in the journal."""
+    """An expense category; `account` is its account in the journal, the rest is for whoever keeps the books."""
 
     code: str
     name: str
     account: str
+    department: str | None = None
+    cost_centre: str | None = None
+
+    @classmethod
+    def of(cls, row: Any) -> "Category":
+        """Return the category of an accrual, or of a row that has its columns."""
+        return cls(**{name: getattr(row, f"category_{name}") for name in cls.__dataclass_fields__})
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The columns of an accrual."""
+        return {f"category_{name}": getattr(self, name) for name in self.__dataclass_fields__}
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """What of it is said, without what is not."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 UNCATEGORISED = Category("uncategorised", "Uncategorised", "expense:uncategorised")
@@ -111,17 +130,24 @@ def category_faults(category: object, *, path: str = "category") -> Iterator[Fau
     if not isinstance(category, Mapping):
         yield Fault(path, "takes an object with code, name and account")
         return
-    yield from _unknown(category, _CATEGORY_FIELDS, path)
+    yield from _unknown(category, _CATEGORY_FIELDS | set(_CENTRE_FIELDS), path)
     for field, length_max in _TEXT_LENGTHS_MAX.items():
-        text = category.get(field)
-        if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > length_max:
+        if not _is_text(category.get(field), length_max):
             yield Fault(f"{path}.{field}", f"takes 1 to {length_max} printable characters")
+    for field in _CENTRE_FIELDS:
+        text = category.get(field)
+        if text is not None and not _is_text(text, _CENTRE_LENGTH_MAX):
+            yield Fault(f"{path}.{field}", f"takes 1 to {_CENTRE_LENGTH_MAX} printable characters, or is left out")
     account = category.get("account")
     if not isinstance(account, str) or not _ACCOUNT.fullmatch(account) or len(account) > ACCOUNT_LENGTH_MAX:
         yield Fault(
             f"{path}.account",
             f"takes expense: and parts of a-z, 0-9, _ and - joined by colons, {ACCOUNT_LENGTH_MAX} characters at most",
         )
+
+
+def _is_text(text: object, length_max: int) -> bool:
+    return isinstance(text, str) and bool(text.strip()) and text.isprintable() and len(text) <= length_max
 
 
 def _unknown(part: Mapping[Any, Any], known: set[str], path: str) -> Iterator[Fault]:

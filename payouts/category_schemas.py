@@ -76,6 +76,8 @@ class TakenCategorySchema(Wire):
     code = Text(required=True)
     name = Text(required=True)
     account = Text(required=True)
+    department = Text(load_default=None, allow_none=True)
+    cost_centre = Text(load_default=None, allow_none=True)
 
 
 class NewBonusSchema(Wire):

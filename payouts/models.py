@@ -42,6 +42,8 @@ class Accrual(Base):
     category_code: Mapped[str] = mapped_column(sa.String(40))
     category_name: Mapped[str] = mapped_column(sa.String(200))
     category_account: Mapped[str] = mapped_column(sa.String(120))
+    category_department: Mapped[str | None] = mapped_column(sa.String(60))
+    category_cost_centre: Mapped[str | None] = mapped_column(sa.String(60))
     amount_minor: Mapped[int] = mapped_column(Minor)  # signed: a clawback is negative
     currency: Mapped[str] = mapped_column(sa.String(3))
     unrounded: Mapped[Decimal] = mapped_column(ExactDecimal(28, 8))  # in major units, before the one rounding

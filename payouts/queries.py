@@ -12,7 +12,7 @@ from core.http.wire import money_dict
 from core.money import Money
 from partners.affiliates import masked, payee_shown
 from payouts import realising
-from payouts.categories import UNCATEGORISED
+from payouts.categories import UNCATEGORISED, Category
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from payouts.schemas import AccrualQuery, PayoutQuery
 from payouts.states import PayoutState
@@ -63,11 +63,7 @@ def accrual_shown(accrual: Accrual) -> Mapping[str, Any]:
         ),
         "fx_rate": None if accrual.fx_rate is None else f"{accrual.fx_rate.normalize():f}",
         "unrounded": f"{accrual.unrounded.normalize():f}",
-        "category": {
-            "code": accrual.category_code,
-            "name": accrual.category_name,
-            "account": accrual.category_account,
-        },
+        "category": Category.of(accrual).shown,
     }
 
 

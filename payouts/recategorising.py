@@ -48,22 +48,22 @@ def recategorise(runtime: Runtime, session: Session, accrual_id: str, wanted: Ne
     if found:
         raise Invalid.of(*found)
     accrual, payout, request = _held(session, accrual_id, wanted.version)
-    before = Category(accrual.category_code, accrual.category_name, accrual.category_account)
+    before = Category.of(accrual)
     if before == wanted.category:
         raise Invalid.of(Fault("category", f"is the one that {accrual_id} has"))
     now = runtime.clock()
     act = Recategorisation(
         id=runtime.new_id("rct"),
         accrual_id=accrual_id,
-        before=asdict(before),
-        after=asdict(wanted.category),
+        before=before.shown,
+        after=wanted.category.shown,
         reason=wanted.reason,
         created_at=now,
         created_by=actor.id,
     )
     session.add(act)
-    accrual.category_code, accrual.category_name = wanted.category.code, wanted.category.name
-    accrual.category_account = wanted.category.account
+    for name, value in wanted.category.columns.items():
+        setattr(accrual, name, value)
     accrual.categorised_by = actor.id
     accrual.version += 1
     session.flush()

@@ -76,11 +76,13 @@ class AccrualQuerySchema(PageQuerySchema):
 
 
 class CategorySchema(ma.Schema):
-    """An expense category."""
+    """An expense category; department and cost centre where it has them."""
 
     code = ma.fields.String(required=True)
     name = ma.fields.String(required=True)
     account = ma.fields.String(required=True)
+    department = ma.fields.String()
+    cost_centre = ma.fields.String()
 
 
 class AccrualSchema(ma.Schema):

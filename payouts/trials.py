@@ -22,7 +22,8 @@ _BETWEEN = "~"
 _WANTED: tuple[Any, ...] = (
     Accrual.id, Accrual.conversion_id, Accrual.affiliate_id, Accrual.source_id, Accrual.campaign_id,
     Accrual.amount_minor, Accrual.currency, Accrual.assurance, Accrual.covered_fields, Accrual.is_amount_covered,
-    Accrual.category_code, Accrual.category_name, Accrual.category_account, Accrual.rule_id,
+    Accrual.category_code, Accrual.category_name, Accrual.category_account, Accrual.category_department,
+    Accrual.category_cost_centre, Accrual.rule_id,
     Accrual.base_minor,
     Conversion.event, Conversion.subs,
 )  # fmt: skip
@@ -134,7 +135,7 @@ def _compared(rows: Iterable[sa.Row[Any]], choose: categories.Chooser) -> Iterat
             is_covered=row.is_amount_covered,
             base_minor=row.base_minor,
         )
-        before = Chosen(Category(row.category_code, row.category_name, row.category_account), row.rule_id)
+        before = Chosen(Category.of(row), row.rule_id)
         yield row, Change(row.id, row.conversion_id, row.affiliate_id, owed, before, choose(facts))
 
 

@@ -64,6 +64,8 @@ class Line:
     amount_minor: int
     category_code: str
     category_name: str
+    department: str | None
+    cost_centre: str | None
     description: str
 
 
@@ -91,8 +93,13 @@ def _xero(line: Line, wanted: Wanted) -> list[Cell]:
     return [
         line.payee, *[None] * 9, line.payout_id, day, day, None,
         None, line.description, 1, _amount(line), line.category_code, *tax,
-        *[None] * 4, line.currency,
+        *_tracked("Department", line.department), *_tracked("Cost centre", line.cost_centre), line.currency,
     ]  # fmt: skip
+
+
+def _tracked(name: str, option: str | None) -> list[Cell]:
+    """Return one of Xero's two tracking categories, which must be set up there under this name."""
+    return [name, option] if option is not None else [None, None]
 
 
 def _quickbooks_header(wanted: Wanted) -> list[str]:
@@ -107,7 +114,8 @@ def _quickbooks(line: Line, wanted: Wanted) -> list[Cell]:
     day = line.billed_on.strftime(_DATE_FORMATS[wanted.dates])
     tax: list[Cell] = [wanted.tax, None] if wanted.tax else []
     return [
-        line.payout_id[-_NUMBER_LENGTH:], line.payee, day, day, None, None, line.payout_id, line.category_name,
+        line.payout_id[-_NUMBER_LENGTH:], line.payee, day, day, None, line.department, line.payout_id,
+        line.category_name,
         line.description, _amount(line), *tax, line.currency,
     ]  # fmt: skip
 
@@ -140,12 +148,16 @@ def _lines(session: Session, wanted: Wanted) -> Iterator[Line]:
             amount_minor=int(row.amount_minor),
             category_code=row.category_code,
             category_name=row.category_name,
+            department=row.category_department,
+            cost_centre=row.category_cost_centre,
             description=_description(row, wanted.lines),
         )
 
 
 _OF_PAYOUT: tuple[Any, ...] = (Payout.id.label("payout_id"), Payout.payee_name, Payout.created_at, Payout.currency)
-_OF_CATEGORY: tuple[Any, ...] = (Accrual.category_code, Accrual.category_name)
+_OF_CATEGORY: tuple[Any, ...] = (
+    Accrual.category_code, Accrual.category_name, Accrual.category_department, Accrual.category_cost_centre
+)  # fmt: skip
 
 
 def _by_accrual() -> sa.Select[*tuple[Any, ...]]:
