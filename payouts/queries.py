@@ -63,7 +63,7 @@ def accrual_shown(accrual: Accrual) -> Mapping[str, Any]:
         ),
         "fx_rate": None if accrual.fx_rate is None else f"{accrual.fx_rate.normalize():f}",
         "unrounded": f"{accrual.unrounded.normalize():f}",
-        "category": Category.of(accrual).shown,
+        "category": Category.of(accrual),
     }
 
 

@@ -84,6 +84,10 @@ class CategorySchema(ma.Schema):
     department = ma.fields.String()
     cost_centre = ma.fields.String()
 
+    @ma.post_dump
+    def _only_what_it_has(self, shown: dict[str, Any], **_: object) -> dict[str, Any]:
+        return {name: value for name, value in shown.items() if value is not None}
+
 
 class AccrualSchema(ma.Schema):
     """What one conversion makes us owe, under the terms and rule of its moment."""

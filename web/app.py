@@ -57,18 +57,30 @@ class _Api(Api):  # type: ignore[misc]  # flask-smorest ships no types
 
 def create_app(settings: Settings) -> flask.Flask:
     """Return the application for `settings`; the process's runtime is installed beforehand."""
-    app = flask.Flask("web")
-    app.config.update(OPENAPI, MAX_CONTENT_LENGTH=BODY_BYTES_MAX)
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider's own switch, not on its base class
+    app = rooms()
+    open_postback_door(app, settings)
+    return app
+
+
+def open_postback_door(app: flask.Flask, settings: Settings) -> None:
+    """Put a postback door before the rooms, and what `settings` want before that; in the place of an earlier one."""
     door = Door(installed, hops=settings.trusted_proxy_hops, processes=settings.web_processes)
     app.extensions[DOOR] = door
-    app.wsgi_app = door.in_front_of(app.wsgi_app)  # type: ignore[method-assign, assignment, arg-type]
+    inner = flask.Flask.wsgi_app.__get__(app)
+    app.wsgi_app = door.in_front_of(inner)  # type: ignore[method-assign, assignment]
     if settings.trusted_proxy_hops:
         hops = settings.trusted_proxy_hops
         # The sender's address is ours to find: with an open quote in the header, ProxyFix takes him for our proxy.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             proxies.in_front_of(app.wsgi_app, hops=hops), x_for=0, x_proto=hops, x_host=hops
         )
+
+
+def rooms() -> flask.Flask:
+    """Return the application but for its postback door. It is the same for all settings, and takes long to make."""
+    app = flask.Flask("web")
+    app.config.update(OPENAPI, MAX_CONTENT_LENGTH=BODY_BYTES_MAX)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider's own switch, not on its base class
     Migrate(app, directory=str(commands.MIGRATIONS))
     requests.register(app)
     guard.register(app)
