@@ -74,9 +74,13 @@ def test_no_column_of_an_accrual_is_edited_but_the_payout_it_is_in(runtime: Runt
     execute(runtime, update("payout_id", f"'{payout_id}'"))
     execute(runtime, update("payout_id", "NULL"))
 
+    # Filled once, when the rate of its day is known; a category moves with the next version (tests of recategorising).
+    execute(runtime, update("base_minor", "5"))
     for column in sa.inspect(Accrual).columns:
-        if column.name != "payout_id":
-            refused(runtime, update(column.name, _other(column, runtime)), match="append-only")
+        if column.name not in {"payout_id", "version"}:
+            guards = "append-only|category_moves_with_version|base_is_filled_once"
+            refused(runtime, update(column.name, _other(column, runtime)), match=guards)
+    refused(runtime, update("version", "version + 2"), match="category_moves_with_version")
 
 
 def test_an_accrual_is_not_edited_on_the_way_into_its_payout(runtime: Runtime) -> None:

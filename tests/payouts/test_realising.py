@@ -15,7 +15,7 @@ from core import runtime as runtimes
 from core.clock import system_clock
 from core.errors import Unavailable
 from core.runtime import Runtime
-from payouts import jobs
+from payouts import fx_files, jobs
 from payouts.models import Accrual, FxRate
 from reports import rebuilding
 from tests.payouts.books import LONG_AGO, Payers
@@ -86,7 +86,7 @@ def test_a_payout_waits_for_the_rate_of_the_day_it_was_paid(runtime: Runtime, pa
 
 class _Bank(BaseHTTPRequestHandler):
     answers: ClassVar[dict[str, tuple[int, bytes]]] = {
-        "/rates.xml": (200, ECB), "/moved.xml": (302, b""), "/huge.xml": (200, b"<" * 20_000_000)
+        "/rates.xml": (200, ECB), "/moved.xml": (302, b""), "/huge.xml": (200, b" " * (fx_files.BYTES_MAX + 1))
     }  # fmt: skip
 
     def do_GET(self) -> None:

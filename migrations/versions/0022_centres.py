@@ -5,8 +5,8 @@ from alembic import op
 
 from core.triggers import not_only_when, now_free, only_when
 
-revision = "0034"
-down_revision = "0033"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from alembic import op
 
 from core.database import Id, Minor, UtcDateTime
 
-revision = "0033"
-down_revision = "0032"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

@@ -5,7 +5,7 @@ from alembic import op
 
 from core.database import ExactDecimal, Minor
 
-revision = "0032"
+revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
