@@ -79,7 +79,7 @@ def postgresql(binaries: Path, *, preload: Path | None = None) -> Iterator[Clust
     try:
         _initialise(binaries, folder / "data")
         port = free_port()
-        words = [
+        words: list[str | Path] = [
             binaries / "postgres", "-D", folder / "data", "-c", "listen_addresses=127.0.0.1", "-c", f"port={port}",
             "-c", f"unix_socket_directories={folder}", "-c", "max_connections=200",
             "-c", f"min_wal_size={SEGMENTS_KEPT * 16}MB", "-c", f"max_wal_size={2 * SEGMENTS_KEPT * 16}MB",
