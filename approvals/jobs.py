@@ -70,6 +70,7 @@ def _failure(runtime: Runtime, delivery: Delivery, message: Claimed) -> tuple[st
                 subject=message.payload["subject"],
                 text=message.payload["text"],
                 written_at=message.created_at,
+                attachments=tuple(map(mail.from_json, message.payload.get("attachments", ()))),
             )
             try:
                 mail.send(delivery.mail, delivery.sender, letter)

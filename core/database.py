@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
@@ -225,6 +225,11 @@ def _names(model: type[Base]) -> tuple[Mapping[str, str], Callable[..., Any]]:
     return {name: column for name, column in columns.items() if name != column}, primary
 
 
+def insert_of(session: Session, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an insert into `table` that can say what to do about a key that is taken: by the database's own words."""
+    return postgresql.insert(table) if is_postgresql(session) else sqlite.insert(table)
+
+
 def streamed(
     session: Session, statement: sa.Select[*tuple[Any, ...]], *, at_once: int = STREAMED_AT_ONCE
 ) -> Iterator[sa.Row[*tuple[Any, ...]]]:
@@ -288,6 +293,13 @@ def among(session: Session, column: InstrumentedAttribute[str], ids: Iterable[st
         return column == sa.any_(sa.literal(list(ids), postgresql.ARRAY(sa.Text)))
     values = sa.func.json_each(json.dumps(list(ids))).table_valued("value")
     return column.in_(sa.select(values.c.value))
+
+
+def day_number(session: Session, column: Any) -> sa.ColumnElement[int]:
+    """Return the days from 1970 to `column`, a date or a moment in UTC: a whole number, to be reckoned with."""
+    if is_postgresql(session):
+        return sa.cast(sa.func.floor(sa.extract("epoch", column) / 86_400), sa.Integer)
+    return sa.cast(sa.func.strftime("%s", column), sa.Integer) // 86_400
 
 
 def lock(session: Session, name: str) -> None:

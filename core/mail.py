@@ -1,7 +1,9 @@
 """Letters: to an SMTP server, or as .eml files into a folder, which is what happens without one."""
 
+import base64
 import smtplib
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -26,6 +28,15 @@ class MailFailed(Exception):
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file that goes with a letter; `mimetype` is type and subtype, such as text/csv."""
+
+    name: str
+    mimetype: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Letter:
     """Plain text to one person. `id` makes its Message-ID: sent again, a mailbox knows it for the same."""
 
@@ -34,6 +45,7 @@ class Letter:
     subject: str
     text: str
     written_at: datetime
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,17 @@ def server_of(url: str) -> SmtpServer | None:
     return SmtpServer(parts.scheme, parts.hostname, port, user, password)
 
 
+def as_json(attachment: Attachment) -> dict[str, str]:
+    """Return `attachment` as a message of the outbox keeps it; `from_json` reads it again."""
+    content = base64.b64encode(attachment.content).decode()
+    return {"name": attachment.name, "mimetype": attachment.mimetype, "base64": content}
+
+
+def from_json(kept: Mapping[str, str]) -> Attachment:
+    """Return the attachment that `as_json` has written."""
+    return Attachment(kept["name"], kept["mimetype"], base64.b64decode(kept["base64"]))
+
+
 def send(way: Folder | SmtpServer, sender: str, letter: Letter) -> None:
     """Send `letter`; raise MailFailed when it has not gone out."""
     message = _message(sender, letter)
@@ -106,6 +129,9 @@ def _message(sender: str, letter: Letter) -> EmailMessage:
     message["Message-ID"] = f"<{letter.id}@clickledger.invalid>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text)
+    for each in letter.attachments:
+        kind, _, subtype = each.mimetype.partition("/")
+        message.add_attachment(each.content, maintype=kind, subtype=subtype, filename=each.name)
     return message
 
 

@@ -40,7 +40,7 @@ class OutboxMessage(Base):
     key: Mapped[str] = mapped_column(sa.String(200), unique=True)  # what it tells, to whom: the same is not told twice
     channel: Mapped[str] = mapped_column(sa.String(8))  # email | webhook
     recipient: Mapped[str] = mapped_column(sa.String(254))  # an address; empty for the one webhook
-    payload: Mapped[dict[str, Any]] = mapped_column(Json)  # email: subject, text; webhook: its JSON body
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)  # email: subject, text, attachments; webhook: its body
     created_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(sa.Integer, server_default=sa.text("0"))
     next_at: Mapped[datetime | None]  # when it is to be tried; None: sent or given up
@@ -117,6 +117,8 @@ def record_sent(session: Session, message_id: str, now: datetime) -> None:
     """Note that the message has gone out."""
     message = session.get_one(OutboxMessage, message_id)
     message.sent_at, message.next_at, message.error = now, None, None
+    # Files are large, and have gone where they were to go.
+    message.payload = {name: value for name, value in message.payload.items() if name != "attachments"}
 
 
 def record_failure(session: Session, message_id: str, reason: str, now: datetime, *, is_final: bool) -> None:

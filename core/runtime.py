@@ -48,9 +48,13 @@ class Delivery:
 class Runtime:
     """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end.
 
-    `audit_heads` is the folder of the audit log's signed heads. `company` is None while the settings do not name an
-    account to pay from. For `payee_cool_off` after an affiliate's account was changed no money leaves to it. Without
-    `delivery` messages are kept and wait.
+    `audit_heads` is the folder of the audit log's signed heads, `deliveries` that of delivered reports, `exports` that
+    of the files people asked for. `company` is None while the settings do not name an account to pay from. For
+    `payee_cool_off` after an affiliate's account was changed no money leaves to it. What lacks of a remittance up to
+    `bank_charge_max` (whole units of its currency) may be a bank's charge, and it is late `remittance_grace` after its
+    due day. Without `delivery` messages are kept and wait. Up to `rounding_minor` minor units a difference at month end
+    is one of rounding, up to `fee_parts` hundredths of a percent perhaps a fee; a network's line is pending for too
+    long after `stale_pending`.
     """
 
     engine: sa.Engine
@@ -65,10 +69,17 @@ class Runtime:
     company: Company | None = None
     receipt_retention: timedelta = timedelta(days=400)
     payee_cool_off: timedelta = timedelta(days=3)
+    bank_charge_max: int = 30
+    remittance_grace: timedelta = timedelta(days=5)
+    rounding_minor: int = 1
+    fee_parts: int = 200
+    stale_pending: timedelta = timedelta(days=30)
     delivery: Delivery | None = None
     audit_heads: Path = Path("var/audit-heads")
     base_currency: str = "EUR"
     fx_rates: str | None = None
+    deliveries: Path = Path("var/deliveries")
+    exports: Path = Path("var/exports")
 
     @contextmanager
     def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:

@@ -14,6 +14,13 @@ REVENUE = "revenue:network"
 CLEARING = "clearing:payouts"
 FX = "expense:fx"
 TRANSLATION = "equity:currency-translation"
+# What is accepted at month end: a network's own figure, what banks keep, rounding, and what nobody will pay any more.
+NETWORK_DIFFERENCES = "revenue:differences"
+BANK_DIFFERENCES = "expense:bank-differences"
+BANK_CHARGES = "expense:bank-charges"
+ROUNDING = "expense:rounding"
+WRITTEN_OFF = "expense:written-off:network"
+WRITTEN_OFF_AT_BANK = "expense:written-off:bank"
 
 
 class EntryKind(StrEnum):
@@ -28,6 +35,8 @@ class EntryKind(StrEnum):
     RECATEGORISATION = "recategorisation"
     FX_DIFFERENCE = "fx_difference"
     FX_TAKEN_BACK = "fx_taken_back"
+    REMITTANCE = "remittance"
+    ADJUSTMENT = "adjustment"
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,30 @@ def fx_difference(
     lines = _transfer(difference, debit=debit, credit=credit)
     description = f"exchange difference of payout {payout_id}" + (" taken back" if is_taken_back else "")
     return Posting(kind, "batch_item", end_to_end_id, happened_on, description, lines)
+
+
+def remittance(
+    *, entry_id: str, remittance_id: str, what: str, account: str, money: Money, occurred_on: date
+) -> Posting:
+    """Return the entry of a part of what a network owes that is owed no more: `account` has it now.
+
+    `account` is the bank's for money that came, BANK_CHARGES or WRITTEN_OFF for money that did not. A negative amount
+    is a part that was taken back, and is owed again.
+    """
+    lines = _transfer(money, debit=(account, None), credit=(RECEIVABLE, None))
+    return Posting(EntryKind.REMITTANCE, "remittance_entry", entry_id, occurred_on, f"{remittance_id} {what}", lines)
+
+
+def adjustment(
+    *, adjustment_id: str, discrepancy_id: str, account: str, counter_account: str, money: Money, occurred_on: date
+) -> Posting:
+    """Return the entry of a difference that people have accepted: `account` gains `money`, `counter_account` loses it.
+
+    A negative amount goes the other way.
+    """
+    lines = _transfer(money, debit=(account, None), credit=(counter_account, None))
+    description = f"adjustment of {discrepancy_id}"
+    return Posting(EntryKind.ADJUSTMENT, "adjustment", adjustment_id, occurred_on, description, lines)
 
 
 def bank(account: str) -> str:

@@ -22,7 +22,7 @@ class TrialQuerySchema(Wire):
     after = Text(load_default=None, allow_none=True, validate=ma.validate.Length(max=90))
 
 
-class TallySchema(ma.Schema):
+class CategorySumSchema(ma.Schema):
     """How many accruals, and their sum in each currency."""
 
     count = ma.fields.Integer()
@@ -33,8 +33,8 @@ class CategoryTallySchema(ma.Schema):
     """What a category has of the conversions looked at, and what it would have."""
 
     category = ma.fields.Nested(CategorySchema)
-    before = ma.fields.Nested(TallySchema)
-    after = ma.fields.Nested(TallySchema)
+    before = ma.fields.Nested(CategorySumSchema)
+    after = ma.fields.Nested(CategorySumSchema)
     difference = ma.fields.List(Amount())
 
 
@@ -45,7 +45,7 @@ class ChosenSchema(ma.Schema):
     rule_id = ma.fields.String(allow_none=True)
 
 
-class ChangeSchema(ma.Schema):
+class CategoryChangeSchema(ma.Schema):
     """One accrual that would go to another category."""
 
     accrual_id = ma.fields.String()
@@ -62,9 +62,9 @@ class TrialSchema(ma.Schema):
     version = ma.fields.Integer(required=True)
     state = ma.fields.String()
     conversions = ma.fields.Integer()
-    changed = ma.fields.Nested(TallySchema)
+    changed = ma.fields.Nested(CategorySumSchema)
     categories = ma.fields.List(ma.fields.Nested(CategoryTallySchema))
-    items = ma.fields.List(ma.fields.Nested(ChangeSchema), required=True)
+    items = ma.fields.List(ma.fields.Nested(CategoryChangeSchema), required=True)
     next = ma.fields.String(allow_none=True)
 
 

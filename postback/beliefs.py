@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from core.actors import system
+from core.actors import Actor, system
 from postback.answers import Status
 from postback.content import Claim, DedupeBy, Duplicates
 from postback.receipts import Attempt
@@ -20,6 +20,18 @@ class Replays(NamedTuple):
 
     reprocessing_id: str
     receipt_id: str
+    at: datetime
+
+
+class Reported(NamedTuple):
+    """Says that no postback came: a person makes the conversion from what the network reported, and says why.
+
+    `reference` names that line. It stands where a conversion has its receipt; no receipt is written, nothing repeated.
+    """
+
+    reference: str
+    actor: Actor
+    reason: str
     at: datetime
 
 
@@ -42,6 +54,12 @@ class Belief(NamedTuple):
     dedupe_by: DedupeBy = DedupeBy.TRANSACTION_ID
     duplicates: Duplicates = Duplicates.IGNORE
     replays: Replays | None = None
+    reported: Reported | None = None
+
+    @property
+    def is_postback(self) -> bool:
+        """Say whether it has just come in: then it gets a receipt, and may repeat another."""
+        return self.replays is None and self.reported is None
 
     @property
     def key(self) -> _Key:

@@ -1,6 +1,8 @@
 """Record believed postbacks exactly once: receipt, conversion and first event in the same commit."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -60,7 +62,7 @@ def record(runtime: Runtime, session: Session, beliefs: Sequence[Belief]) -> lis
             receipt_id = _receipt_id(belief)
             conversion = originals.get(id(belief)) or existing.get(belief.key)
             outcome = _repeated(session, conversion, belief, receipt_id)
-        if belief.replays is None:
+        if belief.is_postback:
             rows.append(receipt_of(belief, receipt_id, outcome))
         recorded.append(outcome)
     receipts.write(session, rows)
@@ -77,7 +79,7 @@ def _repeated(session: Session, conversion: Conversion | None, belief: Belief, r
         return Recorded(Status.IGNORED, receipt_id)
     if conversion is None:
         return Recorded(Status.UNAUTHORISED)
-    if belief.replays is not None:
+    if not belief.is_postback:
         # Recorded by another postback meanwhile. The network repeats nothing here, so nothing comes of it.
         return Recorded(Status.DUPLICATE, conversion.receipt_id, conversion.id)
     status = repeating.repeat(session, conversion, belief, receipt_id)
@@ -126,6 +128,9 @@ def first_event(new: New) -> dict[str, Any]:
             "reprocessing_id": new.belief.replays.reprocessing_id, "receipt_id": new.belief.replays.receipt_id,
         }  # fmt: skip
     event = Event(EventKind.RECORDED, INTAKE, new.row["recorded_at"], receipt_id=new.row["receipt_id"], details=details)
+    if (reported := new.belief.reported) is not None:
+        details["reported_by"] = reported.reference
+        event = replace(event, actor=reported.actor, reason=reported.reason, receipt_id=None)
     return events.row(new.row["id"], 1, event)
 
 
@@ -159,7 +164,7 @@ def conversion_of(runtime: Runtime, belief: Belief, click: Any, *, is_taken_back
         "amount_minor": claim.amount.amount_minor if claim.amount else None,
         "currency": claim.currency,
         "occurred_at": claim.occurred_at,
-        "recorded_at": belief.replays.at if belief.replays else belief.attempt.received_at,
+        "recorded_at": _recorded_at(belief),
         "subs": dict(claim.subs),
         "assurance": belief.assurance,
         "covered_fields": belief.covered,
@@ -171,8 +176,15 @@ def conversion_of(runtime: Runtime, belief: Belief, click: Any, *, is_taken_back
     return New(row, Status.HELD_LATE if belief.is_late else status, belief)
 
 
+def _recorded_at(belief: Belief) -> datetime:
+    again = belief.replays or belief.reported
+    return again.at if again else belief.attempt.received_at
+
+
 def _receipt_id(belief: Belief) -> str:
-    """Return the id of the receipt that a belief is recorded from: its own new one, or the one that is read again."""
+    """Return the id of what a belief is recorded from: its own new receipt, the one that is read again, or a line."""
+    if belief.reported:
+        return belief.reported.reference
     return belief.replays.receipt_id if belief.replays else receipts.new_id(belief.attempt)
 
 
