@@ -22,7 +22,8 @@ from web.commands import MIGRATIONS, migrate
 # A decision's trigger has written their rows already.
 FILLED_BY_TRIGGERS = {"approval_voices"}
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
-REVISIONS = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()][::-1]
+PATHS = {script.revision: script.path for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+REVISIONS = list(PATHS)[::-1]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -153,3 +154,24 @@ def test_what_was_decided_and_edited_before_separation_was_held_counts_for_it(em
     for again in (decision | {"id": "dec_2"}, decision | {"id": "dec_3", "actor_id": "stf_maker"}):
         with pytest.raises(sa.exc.IntegrityError), empty.begin() as connection:
             connection.execute(tables.METADATA.tables["approval_decisions"].insert().values(**again))
+
+
+def test_a_month_closed_before_snapshots_has_one_without_rows_and_stays_closed(empty: sa.Engine) -> None:
+    [snapshots_made] = (revision for revision, path in PATHS.items() if path.endswith("_snapshots.py"))
+    [trigger_made] = (revision for revision, path in PATHS.items() if path.endswith("_reopening.py"))
+    migrate(empty, REVISIONS[REVISIONS.index(snapshots_made) - 1])
+    closed = {"state": "closed", "closed_at": NOW, "closed_by": "stf_ann", "totals": {"a": 1}, "digest": "sha256:00"}
+    with empty.begin() as connection:
+        connection.execute(tables.METADATA.tables["periods"].insert().values(id="2026-09", **closed))
+        connection.execute(tables.METADATA.tables["periods"].insert().values(id="2026-10", state="open"))
+
+    migrate(empty, trigger_made)
+
+    snapshots = tables.METADATA.tables["period_snapshots"]
+    with empty.connect() as connection:
+        [found] = connection.execute(sa.select(snapshots)).mappings().all()
+    assert {name: found[name] for name in ("period", "number", "format", "closed_at", "kinds", "digest")} == {
+        "period": "2026-09", "number": 1, "format": 1, "closed_at": NOW, "kinds": {}, "digest": "sha256:00",
+    }  # fmt: skip
+    with pytest.raises(sa.exc.DBAPIError), empty.begin() as connection:
+        connection.execute(sa.text("UPDATE periods SET state = 'open'"))
