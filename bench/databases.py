@@ -101,7 +101,17 @@ def postgresql(binaries: Path, *, preload: Path | None = None) -> Iterator[Clust
 
 
 def _initialise(binaries: Path, folder: Path) -> None:
-    words = [binaries / "initdb", "-D", folder, "-A", "trust", "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8"]
+    words: list[str | Path] = [
+        binaries / "initdb",
+        "-D",
+        folder,
+        "-A",
+        "trust",
+        "-U",
+        "postgres",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+    ]
     user = SERVER_USER if os.geteuid() == 0 else None
     subprocess.run(words, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
 

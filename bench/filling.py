@@ -64,7 +64,7 @@ def _affiliate(runtime: Runtime, session: Session, number: int) -> str:
 def fill(url: str, scene: Scene, pairs: Sequence[tuple[str, str]], stored: Stored) -> None:
     """Fill a fresh database."""
     is_postgresql = not url.startswith("sqlite:///")
-    with _open(url) as connection:
+    with opened(url) as connection:
         connection.execute("CREATE TEMPORARY TABLE parties (place integer, campaign_id text, affiliate_id text)")
         mark = "%s" if is_postgresql else "?"
         for place, pair in enumerate(pairs):
@@ -83,7 +83,8 @@ def fill(url: str, scene: Scene, pairs: Sequence[tuple[str, str]], stored: Store
 
 
 @contextlib.contextmanager
-def _open(url: str) -> Iterator[_Connection]:
+def opened(url: str) -> Iterator[_Connection]:
+    """Open a database to fill it: nothing is checked, and no commit waits for the disk."""
     if url.startswith("sqlite:///"):
         with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
             # The few functions of PostgreSQL that the statements below use.
@@ -95,6 +96,7 @@ def _open(url: str) -> Iterator[_Connection]:
     with psycopg.connect(url, autocommit=True) as connection:
         # No foreign keys are looked up while filling, and no commit waits for the disk: a checkpoint follows.
         connection.execute("SET session_replication_role = replica")
+        connection.execute("SET TIME ZONE 'UTC'")
         connection.execute("SET synchronous_commit = off")
         yield connection
 

@@ -1,25 +1,35 @@
 """Our payment items against the bank's debits: by end-to-end id, then by that id found in the line's text."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.database import streamed
+from core.database import day_number, streamed
+from core.fingerprints import fingerprint
 from core.runtime import Runtime
 from ledger import periods
 from payouts import settlement
 from payouts.models import Batch, BatchItem, Payout
-from reports import returned_payments
-from reports.matching import DiscrepancyClass, Found, Leg, Pass, class_of_pair
-from reports.models import BankLine, Match
-from reports.passes import PAIRS, Counts, Digest, add_pairs, is_paired, keep_matches, matched
+from reports import returned_payments, suggesting
+from reports.engine import matched
+from reports.keeping import keep_matches
+from reports.match_models import Match
+from reports.matching import DiscrepancyClass, Found, Leg, Limits, Pass, class_of_pair
+from reports.models import BankLine
+from reports.passes import PAIRS, Counts, Items, add_pairs, is_paired, is_rejected, items
 
 # Of a released batch: these items' money has left, is on its way, or has left and come back.
 SENT = ("live", "settled", "returned")
 _BEFORE_RELEASE = timedelta(days=1)
+_BOOKED_LATER = timedelta(days=10)
+_SCOPE = ""  # every debit may pay every item
+
+
+_LIMITS = Limits()
 
 
 class PayoutLeg:
@@ -31,8 +41,9 @@ class PayoutLeg:
 
     leg = Leg.PAYOUT
 
-    def __init__(self, period: str) -> None:
+    def __init__(self, period: str, *, limits: Limits = _LIMITS) -> None:
         self.period = period
+        self._limits = limits
         self.source_id = None
         start, end = periods.moments(period)
         self._first, self._last = periods.bounds(period)
@@ -45,6 +56,8 @@ class PayoutLeg:
                 BatchItem.amount_minor,
                 BatchItem.bank_line_id,
                 Payout.currency,
+                Payout.affiliate_id,
+                Payout.payee_name,
                 Batch.released_at,
             )
             .join(Batch, Batch.id == BatchItem.batch_id)
@@ -56,18 +69,57 @@ class PayoutLeg:
             )
         )
 
-    def pair(self, session: Session) -> None:
-        """Fill the table of pairs, one debit an item; of several, the one that settled it, then the right amount."""
-        items = self._items.subquery()
-        by_id = BankLine.end_to_end_id == items.c.end_to_end_id
-        self._add(session, items, by_id, Pass.EXACT_ID)
-        first = session.scalar(sa.select(sa.func.min(items.c.released_at)))
-        if first is None:
-            return
-        # LIKE would read _ in an id as any character, and SQLite's forgets capitals.
-        is_in_text = sa.func.replace(BankLine.text, items.c.end_to_end_id, "") != BankLine.text
-        is_later = BankLine.booked_on >= (first - _BEFORE_RELEASE).date()
-        self._add(session, items, sa.and_(is_in_text, is_later), Pass.REFERENCE)
+    def ours(self, session: Session) -> Items:
+        """Return the statement for our payment items; their group is the batch, as its file named it."""
+        of = self._items.subquery()
+        columns = {
+            "id": of.c.payout_id,
+            "scope": sa.literal(_SCOPE),
+            "amount_minor": of.c.amount_minor,
+            "currency": of.c.currency,
+            "day": day_number(session, of.c.released_at),
+            "reference": of.c.end_to_end_id,
+            "group_key": _file_reference(of.c.batch_id),
+            "named": of.c.payee_name,
+            "means": of.c.affiliate_id,
+        }
+        return items(columns)
+
+    def theirs(self, session: Session) -> Items:
+        """Return the statement for the debits of the month's statements that pay no item of another month.
+
+        Their group is the one batch that they name: banks book a file's payments in one sum.
+        """
+        batches = self._items.subquery()
+        name = _file_reference(batches.c.batch_id)
+        is_named = sa.or_(
+            BankLine.end_to_end_id == name,
+            BankLine.bank_reference == name,
+            sa.func.replace(BankLine.text, name, "") != BankLine.text,
+        )
+        named = sa.select(sa.func.min(name)).where(is_named).having(sa.func.count(sa.distinct(name)) == 1)
+        columns = {
+            "id": BankLine.id,
+            "scope": sa.literal(_SCOPE),
+            "amount_minor": -BankLine.amount_minor,
+            "currency": BankLine.currency,
+            "day": day_number(session, BankLine.booked_on),
+            "reference": BankLine.end_to_end_id,
+            "group_key": named.correlate(BankLine).scalar_subquery(),
+            "named": BankLine.counterparty,
+            "text": BankLine.text,
+            "alias_scope": BankLine.account,
+        }
+        is_near = BankLine.booked_on.between(self._first, self._last + _BOOKED_LATER)
+        is_candidate = sa.and_(BankLine.amount_minor < 0, sa.or_(BankLine.statement_id.in_(self._booked()), is_near))
+        return items(columns).where(is_candidate, ~self._is_others(), ~self._names_another())
+
+    def passes(self) -> Mapping[Pass, Callable[[Session], None]]:
+        """Return the ways by end-to-end id: one debit an item; of several, what settled it, then the right amount."""
+        return {Pass.EXACT_ID: self._by_id, Pass.REFERENCE: self._by_text}
+
+    def pair_at_once(self, session: Session) -> None:
+        """Leave everything to the passes: a month has thousands of payments, not a million."""
 
     def keep(self, session: Session, run_id: str, now: Any) -> None:
         """Make the matches of these items the pairs that were found."""
@@ -84,7 +136,7 @@ class PayoutLeg:
             sa.select(BatchItem, BankLine)
             .join(PAIRS, PAIRS.c.our_id == BatchItem.payout_id)
             .join(BankLine, BankLine.id == PAIRS.c.their_id)
-            .where(is_open, PAIRS.c.ours_minor == PAIRS.c.theirs_minor)
+            .where(is_open, PAIRS.c.ours_minor == PAIRS.c.theirs_minor, PAIRS.c.ours_minor == BatchItem.amount_minor)
             .order_by(BatchItem.payout_id)
         )
         refused = 0
@@ -109,31 +161,57 @@ class PayoutLeg:
                 "ours_minor": row.ours_minor, "ours_currency": row.ours_currency,
                 "theirs_minor": row.theirs_minor, "theirs_currency": row.theirs_currency,
             }  # fmt: skip
-            klass = class_of_pair(**amounts)
+            klass = class_of_pair(**amounts, leg=self.leg, limits=self._limits)
             if klass is not None:
                 yield Found(self.leg, klass, payout_id=row.our_id, line_id=row.their_id, **amounts)
-        is_matched = sa.exists().where(Match.leg == self.leg, Match.their_id == BankLine.id).correlate(BankLine)
-        statement = sa.select(BankLine.id, BankLine.amount_minor, BankLine.currency).where(
-            self._is_theirs(), ~is_matched
+        is_matched = (
+            sa.exists()
+            .where(Match.leg == self.leg, Match.their_id == BankLine.id, Match.state == "confirmed")
+            .correlate(BankLine)
         )
+        is_rivalled = BankLine.id.in_(suggesting.rivalled(ours=False))
+        statement = sa.select(
+            BankLine.id, BankLine.amount_minor, BankLine.currency, is_rivalled.label("is_rivalled")
+        ).where(self._is_theirs(), ~is_matched)
         for row in streamed(session, statement):
             yield Found(
                 self.leg,
-                DiscrepancyClass.UNMATCHED_DEBIT,
+                DiscrepancyClass.AMBIGUOUS if row.is_rivalled else DiscrepancyClass.UNMATCHED_DEBIT,
                 line_id=row.id,
                 theirs_minor=-row.amount_minor,
                 theirs_currency=row.currency,
             )
+        yield from returned_payments.found(session, self._first, self._last)
 
-    def add_inputs(self, session: Session, digest: Digest) -> None:
-        """Add to `digest` all that a run's result depends on; the pairs say which statements are the month's."""
-        items = self._items.subquery()
-        ours = sa.select(items.c.payout_id, items.c.end_to_end_id, items.c.amount_minor, items.c.currency)
+    def inputs(self, session: Session) -> dict[str, str]:
+        """Return fingerprints of what is compared, by name; the pairs say which statements are the month's."""
+        of = self._items.subquery()
+        ours = sa.select(
+            of.c.payout_id, of.c.batch_id, of.c.end_to_end_id, of.c.amount_minor, of.c.currency, of.c.payee_name
+        )
         theirs = sa.select(
             BankLine.id, BankLine.end_to_end_id, BankLine.amount_minor, BankLine.currency, BankLine.line_key
         ).where(self._is_theirs())
-        digest.add("ours", streamed(session, ours.order_by(items.c.payout_id)))
-        digest.add("theirs", streamed(session, theirs.order_by(BankLine.id)))
+        return {
+            "ours": fingerprint(session, ours),
+            "theirs": fingerprint(session, theirs),
+            "back": fingerprint(session, returned_payments.in_part(self._first, self._last)),
+            "limits": str(astuple(self._limits)),
+        }
+
+    def _by_id(self, session: Session) -> None:
+        items = self._items.subquery()
+        self._add(session, items, BankLine.end_to_end_id == items.c.end_to_end_id, Pass.EXACT_ID)
+
+    def _by_text(self, session: Session) -> None:
+        items = self._items.subquery()
+        first = session.scalar(sa.select(sa.func.min(items.c.released_at)))
+        if first is None:
+            return
+        # LIKE would read _ in an id as any character, and SQLite's forgets capitals.
+        is_in_text = sa.func.replace(BankLine.text, items.c.end_to_end_id, "") != BankLine.text
+        is_later = BankLine.booked_on >= (first - _BEFORE_RELEASE).date()
+        self._add(session, items, sa.and_(is_in_text, is_later), Pass.REFERENCE)
 
     def _add(self, session: Session, items: sa.Subquery, meets: sa.ColumnElement[bool], by: Pass) -> None:
         order = [
@@ -160,6 +238,7 @@ class PayoutLeg:
                 ~is_paired(items.c.payout_id, ours=True),
                 ~is_paired(BankLine.id, ours=False),
                 ~self._is_others(),
+                ~is_rejected(self.leg, items.c.payout_id, BankLine.id),
             )
             .subquery()
         )
@@ -177,11 +256,33 @@ class PayoutLeg:
         ours = sa.select(self._items.subquery().c.payout_id)
         return (
             sa.exists()
-            .where(Match.leg == self.leg, Match.their_id == BankLine.id, Match.our_id.not_in(ours))
+            .where(
+                Match.leg == self.leg,
+                Match.their_id == BankLine.id,
+                Match.state == "confirmed",
+                Match.our_id.not_in(ours),
+            )
             .correlate(BankLine)
         )
 
+    def _names_another(self) -> sa.ColumnElement[bool]:
+        """Return the condition that a debit has the id of an item that is not compared here."""
+        ours = sa.select(self._items.subquery().c.end_to_end_id)
+        return (
+            sa.exists()
+            .where(BatchItem.end_to_end_id == BankLine.end_to_end_id, BatchItem.end_to_end_id.not_in(ours))
+            .correlate(BankLine)
+        )
+
+    def _booked(self) -> sa.Select[str]:
+        """Return the statement for the ids of the bank's statements with a line of the month."""
+        return sa.select(BankLine.statement_id).where(BankLine.booked_on.between(self._first, self._last))
+
     def _is_theirs(self) -> sa.ColumnElement[bool]:
-        booked = sa.select(BankLine.statement_id).where(BankLine.booked_on.between(self._first, self._last))
         paying = sa.select(BankLine.statement_id).join(PAIRS, PAIRS.c.their_id == BankLine.id)
-        return sa.and_(BankLine.amount_minor < 0, BankLine.statement_id.in_(sa.union(booked, paying)))
+        return sa.and_(BankLine.amount_minor < 0, BankLine.statement_id.in_(sa.union(self._booked(), paying)))
+
+
+def _file_reference(batch_id: Any) -> sa.ColumnElement[str]:
+    # As payouts/formats/pain001.py names the file: capitals and digits.
+    return sa.func.upper(sa.func.replace(batch_id, "_", ""))

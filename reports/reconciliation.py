@@ -1,37 +1,43 @@
 """Runs: asked for at a door, done by the stage in one transaction, keyed by a hash of what went in."""
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
+from datetime import date
+from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core import audit, doorbell, rows
+from core import audit, doorbell, versions
 from core.actors import Actor
 from core.audit import Act
-from core.database import claim, insert_new, lock, streamed
+from core.database import claim, lock
 from core.errors import Conflict, Fault, Invalid
+from core.fingerprints import fingerprint
 from core.runtime import Runtime
 from ledger import periods
 from partners.models import Source
-from reports import matching
-from reports.matching import STATE_AFTER, DiscrepancyState, Found, Known, Leg, Resolution
+from reports import engine, keeping, match_findings, match_rules, repeating
+from reports.match_models import MatchRuleset
+from reports.matching import Leg, Limits
 from reports.models import Discrepancy, Reconciliation
 from reports.network_leg import NetworkLeg
-from reports.passes import PAIRS, Digest, pairs_table
+from reports.passes import PAIRS, SUGGESTIONS, Digest, pairs_table
 from reports.payout_leg import PayoutLeg
+from reports.remittance_leg import RemittanceLeg
 
 STAGE = "month-end"
 # One lock for runs, imports and closes: a run sees whole files, a close sees whole runs.
 LOCK = "reconciliation"
 ERROR_LENGTH_MAX = 500
-_CHUNK_ROWS = 1000
+_LIMITS = Limits()
 
 
 def ask(
     runtime: Runtime, session: Session, *, period: str, leg: Leg, source_id: str | None, actor: Actor
 ) -> Reconciliation:
     """Put a run in line for the stage; raise Invalid for a source that is none, Conflict for a closed month."""
+    if leg is Leg.ADVERTISER:
+        raise Invalid.of(Fault("leg", "takes network, remittance or payout: the stage two-tier compares lists"))
     if source_id is not None:
         if leg is not Leg.NETWORK:
             raise Invalid.of(Fault("source_id", "narrows the leg network alone"))
@@ -68,7 +74,7 @@ def run(runtime: Runtime, session: Session, run_id: str) -> None:
     """Do the waiting run: pairs, matches, settlements, discrepancies, counts and digest, all or nothing.
 
     A run that another worker has done meanwhile is left alone. The same inputs give the same digest, and leave every
-    match and discrepancy as it was.
+    match and discrepancy as it was; where nothing changed since such a run, its result stands and nothing is compared.
     """
     lock(session, LOCK)
     waiting = sa.select(Reconciliation).where(Reconciliation.id == run_id, Reconciliation.state == "waiting")
@@ -76,26 +82,60 @@ def run(runtime: Runtime, session: Session, run_id: str) -> None:
     if asked is None:
         return
     _refuse_closed(session, asked.period)
-    leg = NetworkLeg(asked.period, asked.source_id) if asked.leg == Leg.NETWORK else PayoutLeg(asked.period)
-    now = runtime.clock()
-    with pairs_table(session):
-        leg.pair(session)
-        leg.keep(session, asked.id, now)
-        refused = leg.settle(runtime, session) if isinstance(leg, PayoutLeg) else 0
-        found = _keep_discrepancies(runtime, session, asked, list(leg.found(session)))
-        counts = leg.counts(session)
-        inputs = Digest()
-        inputs.add("asked", [(matching.RULES_VERSION, asked.period, asked.leg, asked.source_id)])
-        leg.add_inputs(session, inputs)
-        asked.input_sha256 = inputs.hexadecimal()
-        asked.digest = f"sha256:{_result(session, found).hexadecimal()}"
+    ruleset = versions.active(session, MatchRuleset)
+    asked.ruleset_version = ruleset.version
+    if asked.leg == Leg.REMITTANCE:
+        _do_remittances(runtime, session, asked, ruleset)
+    else:
+        leg = leg_of(asked, limits=limits_of(runtime), today=runtime.clock().date())
+        with pairs_table(session):
+            if not isinstance(leg, NetworkLeg) or not repeating.repeat(session, asked, leg, ruleset):
+                _do(runtime, session, asked, leg, ruleset)
+    asked.state, asked.finished_at = "finished", runtime.clock()
+
+
+def leg_of(asked: Reconciliation, *, limits: Limits = _LIMITS, today: date = date.min) -> NetworkLeg | PayoutLeg:
+    """Return what `asked` compares, as of `today`."""
+    if asked.leg == Leg.NETWORK:
+        return NetworkLeg(asked.period, asked.source_id, limits=limits, today=today)
+    return PayoutLeg(asked.period, limits=limits)
+
+
+def _do(
+    runtime: Runtime, session: Session, asked: Reconciliation, leg: NetworkLeg | PayoutLeg, ruleset: MatchRuleset
+) -> None:
+    engine.pair(session, leg, match_rules.rules(ruleset.passes))
+    leg.keep(session, asked.id, runtime.clock())
+    refused = leg.settle(runtime, session) if isinstance(leg, PayoutLeg) else 0
+    found = chain(leg.found(session), match_findings.rests(session, leg.leg, leg.period, leg.source_id))
+    by_class = keeping.keep_discrepancies(runtime, session, asked, in_scope(asked), found)
+    counts = leg.counts(session)
+    # The payments' inputs are known only now: their pairs say which statements are the month's.
+    asked.input_sha256 = asked.input_sha256 or repeating.inputs(session, asked, leg, ruleset)
+    asked.digest = f"sha256:{_result(session)}"
+    keeping.FOUND.drop(session.connection())
     asked.counts = {
         "ours": counts.ours,
         "theirs": counts.theirs,
         "matched": counts.matched,
-        "discrepancies": _by_class(found),
+        "by_pass": engine.by_pass(session),
+        "discrepancies": by_class,
     } | ({"not_settled": refused} if refused else {})
-    asked.state, asked.finished_at = "finished", now
+
+
+def _do_remittances(runtime: Runtime, session: Session, asked: Reconciliation, ruleset: MatchRuleset) -> None:
+    leg = RemittanceLeg(runtime, asked.period)
+    leg.pair(session)
+    leg.keep(session, asked.id, runtime.clock())
+    leg.settle(session)
+    by_class = keeping.keep_discrepancies(runtime, session, asked, in_scope(asked), leg.found(session))
+    result = Digest()
+    leg.add_result(session, result)
+    keeping.add_found(session, result)
+    keeping.FOUND.drop(session.connection())
+    asked.input_sha256 = repeating.inputs(session, asked, leg, ruleset)
+    asked.digest = f"sha256:{result.hexadecimal()}"
+    asked.counts = asdict(leg.counts(session)) | {"by_pass": leg.by_pass(session), "discrepancies": by_class}
 
 
 def fail(runtime: Runtime, session: Session, run_id: str, reason: str) -> None:
@@ -105,37 +145,9 @@ def fail(runtime: Runtime, session: Session, run_id: str, reason: str) -> None:
         failed.state, failed.error, failed.finished_at = "failed", reason[:ERROR_LENGTH_MAX], runtime.clock()
 
 
-def resolve(
-    runtime: Runtime,
-    session: Session,
-    discrepancy_id: str,
-    *,
-    resolution: Resolution,
-    note: str,
-    version: int,
-    actor: Actor,
-) -> Discrepancy:
-    """Write down what a person says about a discrepancy. Nothing is posted; an act of a person, audited.
-
-    Raise NotFound, and Conflict when its version moved on, when a run no longer finds it, or its month is closed.
-    """
-    # Under the lock of the runs: one that is under way would overwrite what is said here.
-    lock(session, LOCK)
-    found = rows.locked(session, Discrepancy, discrepancy_id, version=version)
-    _refuse_closed(session, found.period)
-    if found.state == DiscrepancyState.GONE:
-        message = "a later run no longer found this discrepancy: there is nothing to resolve"
-        raise Conflict(message)
-    before = {"state": found.state, "resolution": found.resolution}
-    found.state, found.resolution, found.note = STATE_AFTER[resolution], resolution, note
-    found.resolved_by, found.resolved_at = actor.id, runtime.clock()
-    found.version += 1
-    after = {"state": found.state, "resolution": found.resolution}
-    audit.record(
-        session,
-        Act(actor, "resolved", "discrepancy", found.id, runtime.clock(), before=before, after=after, reason=note),
-    )
-    return found
+def limits_of(runtime: Runtime) -> Limits:
+    """Return up to where this installation's settings call a difference one of rounding, a fee, or not yet stale."""
+    return Limits(runtime.rounding_minor, runtime.fee_parts, runtime.stale_pending.days)
 
 
 def in_scope(asked: Reconciliation) -> sa.ColumnElement[bool]:
@@ -150,80 +162,11 @@ def _refuse_closed(session: Session, period: str) -> None:
         raise Conflict(message, slug="period-closed")
 
 
-def _keep_discrepancies(runtime: Runtime, session: Session, asked: Reconciliation, found: list[Found]) -> list[Found]:
-    """Bring the discrepancies of the run's scope in line with `found`; return those that are this month's, sorted."""
-    found.sort(key=lambda item: item.subject_key)
-    known = _known(session, asked, [item.subject_key for item in found])
-    found = [item for item in found if not matching.is_of_other_month(asked.period, known.get(item.subject_key))]
-    changes = matching.changes(asked.period, found, known)
-    now = runtime.clock()
-    rows = [
-        {"id": runtime.new_id("dsc"), "subject_key": item.subject_key, "created_at": now, **_columns(asked, item)}
-        for item in changes.new
-    ]
-    for chunk in _chunks(rows):
-        insert_new(session, Discrepancy, chunk, key=["subject_key"])
-    # Every found one is said again in full: what a person said was about other amounts.
-    cleared = {"resolution": None, "note": None, "resolved_by": None, "resolved_at": None}
-    version = {before.id: before.version + 1 for before in known.values()}
-    corrected = [
-        {"id": id_, "version": version[id_], **_columns(asked, item), **cleared}
-        for id_, item in changes.corrected.items()
-    ]
-    gone = [{"id": id_, "version": version[id_], "state": DiscrepancyState.GONE.value} for id_ in changes.gone]
-    for values in (corrected, gone):
-        for chunk in _chunks(values):
-            session.execute(sa.update(Discrepancy), chunk)
-    return found
-
-
-def _known(session: Session, asked: Reconciliation, keys: Sequence[str]) -> dict[str, Known]:
-    columns = [
-        Discrepancy.id, Discrepancy.subject_key, Discrepancy.period, Discrepancy.state, Discrepancy.version,
-        Discrepancy.ours_minor, Discrepancy.ours_currency, Discrepancy.theirs_minor, Discrepancy.theirs_currency,
-    ]  # fmt: skip
-    wheres = [in_scope(asked), *(Discrepancy.subject_key.in_(chunk) for chunk in _chunks(keys))]
-    rows = [row for where in wheres for row in session.execute(sa.select(*columns).where(where))]
-    return {
-        row.subject_key: Known(
-            row.id, row.subject_key, row.period, DiscrepancyState(row.state), row.version, tuple(row[5:])
-        )
-        for row in rows
-    }
-
-
-def _columns(asked: Reconciliation, item: Found) -> dict[str, Any]:
-    return {
-        "reconciliation_id": asked.id,
-        "period": asked.period,
-        "leg": item.leg.value,
-        "source_id": item.source_id,
-        "klass": item.klass.value,
-        "conversion_id": item.conversion_id,
-        "payout_id": item.payout_id,
-        "line_id": item.line_id,
-        "ours_minor": item.ours_minor,
-        "ours_currency": item.ours_currency,
-        "theirs_minor": item.theirs_minor,
-        "theirs_currency": item.theirs_currency,
-        "state": DiscrepancyState.OPEN.value,
-    }
-
-
-def _result(session: Session, found: Sequence[Found]) -> Digest:
+def _result(session: Session) -> str:
     digest = Digest()
-    pairs = sa.select(PAIRS).where(PAIRS.c.matched_by.is_not(None)).order_by(PAIRS.c.our_id)
-    digest.add("match", streamed(session, pairs))
-    digest.add("discrepancy", ((item.subject_key, *item.amounts) for item in found))
-    return digest
-
-
-def _by_class(found: Sequence[Found]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for item in found:
-        counts[item.klass.value] = counts.get(item.klass.value, 0) + 1
-    return dict(sorted(counts.items()))
-
-
-def _chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
-    return [rows[start : start + _CHUNK_ROWS] for start in range(0, len(rows), _CHUNK_ROWS)]
+    columns = ("our_id", "their_id", "matched_by", "ours_minor", "theirs_minor", "is_whole", "score")
+    for edges in (PAIRS, SUGGESTIONS):
+        found = sa.select(*(edges.c[name] for name in columns)).where(edges.c.matched_by.is_not(None))
+        digest.add(edges.name, [(fingerprint(session, found),)])
+    keeping.add_found(session, digest)
+    return digest.hexadecimal()

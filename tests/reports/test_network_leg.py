@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from core.actors import system
 from core.runtime import Runtime
 from reports import reconciliation
+from reports.match_models import Match
 from reports.matching import Leg
-from reports.models import Discrepancy, Match, Reconciliation
+from reports.models import Discrepancy, Reconciliation
 from tests.builders import Builder
 from tests.conftest import TestClock
 from tests.reports.conftest import Reconcile, classes
@@ -52,6 +53,8 @@ def test_each_class_is_found_and_nothing_else(runtime: Runtime, reconcile: Recon
         "ours": 6,
         "theirs": 9,
         "matched": 4,
+        # A line left over has the amount of a conversion left over: a person is to look at the two.
+        "by_pass": {"confirmed": {"exact_id": 4}, "suggested": {"amount_date": 1}},
         "discrepancies": {
             "amount_mismatch": 1,
             "currency_mismatch": 1,
@@ -63,7 +66,7 @@ def test_each_class_is_found_and_nothing_else(runtime: Runtime, reconcile: Recon
     }
     with runtime.reading() as session:
         mismatch = session.scalars(sa.select(Discrepancy).where(Discrepancy.klass == "amount_mismatch")).one()
-        differences = sorted(session.scalars(sa.select(Match.difference_minor)))
+        differences = sorted(session.scalars(sa.select(Match.difference_minor).where(Match.state == "confirmed")))
     assert (mismatch.ours_minor, mismatch.theirs_minor) == (1250, 1200)
     assert differences == [-50, 0, 0, 0]
 
@@ -145,7 +148,7 @@ def test_a_pair_whose_conversion_is_rejected_afterwards_comes_apart(runtime: Run
     reconcile("network", source.id)
 
     with runtime.reading() as session:
-        assert classes(session) == ["missing_at_us"]
+        assert classes(session) == ["status_mismatch"]
         assert session.scalar(sa.select(sa.func.count(Match.id))) == 0
 
 
@@ -154,9 +157,11 @@ def oracle(ours: list[Item], theirs: list[Item], elsewhere: set[str]) -> Counter
     found: Counter[tuple[str, str, int, int]] = Counter()
     ours, theirs = sorted(ours), sorted(theirs)
     ids = {item[0] for item in ours}
+    paired: set[str] = set()
 
     def take(mine: Item, theirs_too: list[Item]) -> Item:
         ours.remove(mine)
+        paired.add(mine[0])
         theirs.remove(theirs_too[0])
         return theirs_too[0]
 
@@ -168,7 +173,8 @@ def oracle(ours: list[Item], theirs: list[Item], elsewhere: set[str]) -> Counter
         if same := [line for line in theirs if (line[0], line[2]) == (mine[0], mine[2])]:
             line = take(mine, same)
             found["match", mine[0], mine[1], line[1]] += 1
-            found["amount_mismatch", mine[0], mine[1], line[1]] += 1
+            klass = "rounding" if abs(mine[1] - line[1]) == 1 else "amount_mismatch"
+            found[klass, mine[0], mine[1], line[1]] += 1
     for mine in sorted(ours, key=lambda item: (item[0], item[2], item[1])):
         if same := sorted((line for line in theirs if line[0] == mine[0]), key=lambda item: (item[2], item[1])):
             line = take(mine, same)
@@ -177,7 +183,9 @@ def oracle(ours: list[Item], theirs: list[Item], elsewhere: set[str]) -> Counter
         klass = "duplicate_at_network" if name in ids else "late" if name in elsewhere else "missing_at_us"
         found[klass, name, 0, 0] += 1
     for name, _, _ in ours:
-        found["missing_at_network", name, 0, 0] += 1
+        # Any other conversion of the same id has taken the line that it would have.
+        klass = "duplicate_at_us" if name in paired else "missing_at_network"
+        found[klass, name, 0, 0] += 1
     return found
 
 
@@ -216,11 +224,12 @@ def test_whatever_the_rows_and_their_order_the_result_is_the_oracle_s(
         reconciliation.run(runtime, session, asked.id)
 
         found: Counter[tuple[str, str, int, int]] = Counter()
-        for match in session.scalars(sa.select(Match).where(Match.reconciliation_id == asked.id)):
+        confirmed = sa.and_(Match.reconciliation_id == asked.id, Match.state == "confirmed")
+        for match in session.scalars(sa.select(Match).where(confirmed)):
             found["match", mine[match.our_id][0], mine[match.our_id][1], lines[match.their_id][1]] += 1
         for item in session.scalars(sa.select(Discrepancy).where(Discrepancy.source_id == source.id)):
             name = mine[item.conversion_id][0] if item.conversion_id else lines[str(item.line_id)][0]
-            is_pair = item.klass in {"amount_mismatch", "currency_mismatch"}
+            is_pair = item.klass in {"amount_mismatch", "currency_mismatch", "rounding"}
             amounts = (item.ours_minor or 0, item.theirs_minor or 0) if is_pair else (0, 0)
             found[item.klass, name, *amounts] += 1
         assert session.get_one(Reconciliation, asked.id).state == "finished"
