@@ -1,8 +1,6 @@
 """The custody of one conversion: every step from the click to the bank and the network's report, in time order."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,31 +8,18 @@ from sqlalchemy.orm import Session
 
 from access.models import Staff
 from approvals.models import ApprovalDecision, ApprovalRequest
-from core.http.wire import moment_text, money_dict
+from core.http.wire import money_dict
 from core.money import Money
 from ledger.models import JournalEntry, JournalLine
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from postback.models import Conversion, ConversionEvent, Receipt
-from reports.matching import Leg, difference
-from reports.models import BankLine, Discrepancy, Match, NetworkLine, Statement
+from reports import match_act_queries, remittance_custody
+from reports.custody_step import Step as Step
+from reports.match_models import Match, MatchEvent
+from reports.matching import Leg, Pass, difference
+from reports.models import BankLine, Discrepancy, NetworkLine, Statement
+from reports.resolving.models import Adjustment
 from tracking.models import Click
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that happened: when, what kind, to what, a sentence for people, and the facts."""
-
-    at: datetime
-    kind: str
-    id: str
-    sentence: str
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def as_dict(self) -> dict[str, Any]:
-        """The step as it travels: its facts beside the four that every step has."""
-        common = {"at": moment_text(self.at), "kind": self.kind, "id": self.id, "sentence": self.sentence}
-        return common | {name: value for name, value in self.facts.items() if name not in common}
 
 
 def of(session: Session, conversion: Conversion) -> list[Step]:
@@ -58,6 +43,8 @@ def of(session: Session, conversion: Conversion) -> list[Step]:
         *_settlements(session, items),
         *_journal(session, conversion, accruals, items),
         *_network(session, conversion),
+        *remittance_custody.of(session, conversion),
+        *_words(session, [conversion.id, *payout_ids]),
         *_discrepancies(session, conversion, payout_ids),
     ]
     return sorted(steps, key=lambda step: step.at)  # stable: the order above decides within a moment
@@ -194,7 +181,7 @@ def _bank_lines(session: Session, payout_ids: list[str]) -> Iterator[Step]:
         sa.select(Match, BankLine, Statement)
         .join(BankLine, BankLine.id == Match.their_id)
         .join(Statement, Statement.id == BankLine.statement_id)
-        .where(Match.leg == Leg.PAYOUT, Match.our_id.in_(payout_ids))
+        .where(Match.leg == Leg.PAYOUT, Match.state == "confirmed", Match.our_id.in_(payout_ids))
         .order_by(Match.id)
     )
     for match, line, file in session.execute(statement):
@@ -208,7 +195,7 @@ def _bank_lines(session: Session, payout_ids: list[str]) -> Iterator[Step]:
             "account": line.account,
         }
         yield Step(file.imported_at, "bank_line", line.id, f"the bank booked {money} on {line.booked_on}", facts)
-        yield _match_step(match, "bank_match", f"the bank's line is this payout, by {match.matched_by}")
+        yield _match_step(match, "bank_match", f"the bank's line is this payout, by {_by(match)}")
 
 
 def _settlements(session: Session, items: list[BatchItem]) -> Iterator[Step]:
@@ -237,6 +224,13 @@ def _journal(
         "conversion": [conversion.id],
         "accrual": [accrual.id for accrual in accruals],
         "batch_item": [item.end_to_end_id for item in items],
+        "adjustment": list(
+            session.scalars(
+                sa.select(Adjustment.id)
+                .join(Discrepancy, Discrepancy.id == Adjustment.discrepancy_id)
+                .where(Discrepancy.conversion_id == conversion.id)
+            )
+        ),
     }
     wheres = [
         sa.and_(JournalEntry.source_type == kind, JournalEntry.source_id.in_(ids)) for kind, ids in sources.items()
@@ -257,7 +251,7 @@ def _network(session: Session, conversion: Conversion) -> Iterator[Step]:
         sa.select(Match, NetworkLine, Statement)
         .join(NetworkLine, NetworkLine.id == Match.their_id)
         .join(Statement, Statement.id == NetworkLine.statement_id)
-        .where(Match.leg == Leg.NETWORK, Match.our_id == conversion.id)
+        .where(Match.leg == Leg.NETWORK, Match.state == "confirmed", Match.our_id == conversion.id)
     )
     for match, line, file in session.execute(statement):
         money = Money(line.amount_minor, line.currency)
@@ -270,7 +264,15 @@ def _network(session: Session, conversion: Conversion) -> Iterator[Step]:
         }
         sentence = f"the network's report of {line.period} lists it with {money}"
         yield Step(file.imported_at, "network_line", line.id, sentence, facts)
-        yield _match_step(match, "network_match", f"the network's line is this conversion, by {match.matched_by}")
+        yield _match_step(match, "network_match", f"the network's line is this conversion, by {_by(match)}")
+
+
+def _words(session: Session, ids: list[str]) -> Iterator[Step]:
+    """What people said about matches of the conversion and its payouts, also about those that stand no more."""
+    about = sa.or_(*(match_act_queries.speaks_of(id_) for id_ in ids))
+    for event in session.scalars(sa.select(MatchEvent).where(about).order_by(MatchEvent.id)):
+        facts = {"event": event.kind, "actor": event.actor_id, "reason": event.reason, "group_id": event.group_id}
+        yield Step(event.at, "match_event", event.id, f"a person's word about a match: {event.kind}", facts)
 
 
 def _discrepancies(session: Session, conversion: Conversion, payout_ids: list[str]) -> Iterator[Step]:
@@ -287,9 +289,19 @@ def _discrepancies(session: Session, conversion: Conversion, payout_ids: list[st
         yield Step(found.created_at, "discrepancy", found.id, f"a difference was found: {found.klass}", facts)
 
 
+def _by(match: Match) -> str:
+    """By what two are matched: a pass, a pass that a person has confirmed, or a person alone."""
+    if match.matched_by == Pass.MANUAL:
+        return "hand"
+    return f"{match.matched_by}, confirmed by a person" if match.made_by else match.matched_by
+
+
 def _match_step(match: Match, kind: str, sentence: str) -> Step:
     facts = {
         "matched_by": match.matched_by,
+        "made_by": match.made_by,
+        "group_id": match.group_id,
+        "allocated": money_dict(Money(match.allocated_minor, match.currency)),
         "reconciliation_id": match.reconciliation_id,
         "difference": money_dict(Money(match.difference_minor, match.currency)),
     }
