@@ -1,0 +1,1 @@
+"""What people say about discrepancies: notes, resolutions, adjustments under approval, claims from networks."""

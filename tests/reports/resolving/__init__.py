@@ -1,0 +1,1 @@
+"""Resolutions of discrepancies."""
