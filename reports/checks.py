@@ -15,9 +15,10 @@ from partners.models import Source
 from payouts.models import Batch, BatchItem, Payout
 from postback.models import Conversion, ConversionEvent
 from reports.continuity import Span, gaps
-from reports.matching import DiscrepancyState, Leg
+from reports.matching import UNFINISHED, Leg
 from reports.models import BankLine, Discrepancy, NetworkLine, Reconciliation, Statement
 from reports.network_leg import NOT_OURS
+from reports.remittance_models import Remittance
 
 
 @dataclass(frozen=True)
@@ -154,13 +155,35 @@ def _payout_run_missing(session: Session, period: str) -> list[str]:
     return ["the payments were reconciled before the last batch or bank statement"] if ran_at < changed_at else []
 
 
+def _remittance_run_missing(session: Session, period: str) -> list[str]:
+    """Like the payments; a month for which no network has announced or owes anything needs no run."""
+    first, last = periods.bounds(period)
+    changed_at = session.scalar(sa.select(sa.func.max(Remittance.changed_at)).where(Remittance.period == period))
+    if changed_at is None:
+        return []
+    booked = sa.select(BankLine.statement_id).where(BankLine.booked_on.between(first, last), BankLine.amount_minor > 0)
+    imported_at = session.scalar(
+        sa.select(sa.func.max(Statement.imported_at)).where(Statement.id.in_(booked), Statement.new > 0)
+    )
+    ran_at = session.scalar(
+        sa.select(sa.func.max(Reconciliation.created_at)).where(
+            Reconciliation.period == period, Reconciliation.leg == Leg.REMITTANCE, Reconciliation.state == "finished"
+        )
+    )
+    if ran_at is None:
+        return ["what networks owe for the month is not reconciled with the bank"]
+    is_old = ran_at < max(at for at in (changed_at, imported_at) if at is not None)
+    return ["remittances were reconciled before the last one, or bank statement, came in"] if is_old else []
+
+
 def _open_discrepancies(session: Session, period: str) -> list[str]:
     statement = (
-        sa.select(Discrepancy.klass, sa.func.count())
-        .where(Discrepancy.period == period, Discrepancy.state == DiscrepancyState.OPEN)
-        .group_by(Discrepancy.klass)
+        sa.select(Discrepancy.klass, Discrepancy.state, sa.func.count())
+        .where(Discrepancy.period == period, Discrepancy.state.in_(UNFINISHED))
+        .group_by(Discrepancy.klass, Discrepancy.state)
     )
-    return [f"{number} x {klass} open" for klass, number in sorted(map(tuple, session.execute(statement)))]
+    found = sorted(map(tuple, session.execute(statement)))
+    return [f"{number} x {klass} {state}" for klass, state, number in found]
 
 
 def _unaccrued(session: Session, period: str) -> list[str]:
@@ -231,7 +254,8 @@ _CHECKS: tuple[tuple[str, str, Callable[[Session, str], list[str]]], ...] = (
     ("networks_reconciled", "Every source is reconciled after its last line and conversion", _runs_missing),
     ("bank_statements", "Bank statements add up and follow on", _bank_gaps),
     ("payouts_reconciled", "Payments are reconciled with the bank", _payout_run_missing),
-    ("discrepancies", "No discrepancy is open", _open_discrepancies),
+    ("remittances_reconciled", "Remittances are reconciled with the bank", _remittance_run_missing),
+    ("discrepancies", "No discrepancy is open, and no resolution is under way", _open_discrepancies),
     ("accrued", "Every conversion that can be accrued is accrued", _unaccrued),
     ("journal", "The journal balances", _imbalances),
     ("clearing", "Clearing is explained by payments on their way", _clearing_unexplained),

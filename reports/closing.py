@@ -12,16 +12,18 @@ from core.runtime import Runtime
 from ledger import periods
 from ledger.models import JournalEntry, JournalLine, Period
 from ledger.periods import PeriodState
-from reports import checks, report
+from reports import checks, report, snapshots
 from reports.models import Discrepancy
 from reports.passes import Digest
+from reports.period_models import PeriodSnapshot
 from reports.reconciliation import LOCK
 
 
 def close(runtime: Runtime, session: Session, period: str, *, actor: Actor) -> Period:
-    """Close `period` and freeze its totals and the digest of its rows; a person's act, audited.
+    """Close `period` and keep its totals, its rows and their digest as a snapshot; a person's act, audited.
 
-    Raise Conflict for a month that is not over, is closed already, or has a red check: every red one is named.
+    Raise Conflict for a month that is not over, is closed already, comes after one that was opened again, or has a red
+    check: every red one is named.
     """
     _, last = periods.bounds(period)
     now = runtime.clock()
@@ -34,22 +36,37 @@ def close(runtime: Runtime, session: Session, period: str, *, actor: Actor) -> P
     if row.state == PeriodState.CLOSED:
         message = f"{period} is closed already"
         raise Conflict(message, slug="period-closed")
+    _refuse_before_reopened(session, period)
     red = [check for check in checks.of_month(session, period) if not check.is_green]
     if red:
         message = f"{period} cannot close yet: {', '.join(check.id for check in red)}"
         faults = [Fault(check.id, f"{check.sentence}: {'; '.join(check.missing)}") for check in red]
         raise Conflict(message, slug="period-not-ready", faults=faults)
-    row.totals = report.of_month(session, period)
-    row.digest = digest(session, period)
+    totals = report.of_month(session, period)
+    snapshot = snapshots.take(session, period, closed_at=now, closed_by=actor.id, totals=totals)
+    row.totals, row.digest = totals, snapshot.digest
     row.state, row.closed_at, row.closed_by = PeriodState.CLOSED, now, actor.id
     row.version += 1
-    after = {"state": row.state, "digest": row.digest}
+    after = {"state": row.state, "digest": row.digest, "snapshot": snapshot.number}
     audit.record(session, Act(actor, "closed", "period", period, now, before={"state": "open"}, after=after))
     return row
 
 
-def digest(session: Session, period: str) -> str:
-    """Return the SHA-256 of the month's journal lines and discrepancies, sorted, as `sha256:<hex>`."""
+def _refuse_before_reopened(session: Session, period: str) -> None:
+    """Raise Conflict where an earlier month is open again: what it ends with is what this one begins with."""
+    was_closed = sa.exists().where(PeriodSnapshot.period == Period.id)
+    earlier = session.scalars(
+        sa.select(Period.id)
+        .where(Period.id < period, Period.state != PeriodState.CLOSED, was_closed)
+        .order_by(Period.id)
+    ).all()
+    if earlier:
+        message = f"{', '.join(earlier)} was opened again: close it before {period}"
+        raise Conflict(message, slug="earlier-period-open")
+
+
+def digest_without_rows(session: Session, period: str) -> str:
+    """Return the digest as closes had it before rows were kept: over journal lines and discrepancies, sorted."""
     lines = (
         sa.select(
             JournalEntry.id, JournalEntry.kind, JournalEntry.source_type, JournalEntry.source_id,

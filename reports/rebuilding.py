@@ -1,4 +1,4 @@
-"""The journal rebuilt from what it is about (accruals, batches, settlements), and compared with what it says."""
+"""The journal rebuilt from what it is about (accruals, batches, remittances), and compared with what it says."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
@@ -22,7 +22,10 @@ from payouts.pricing import PayoutMeans, Told
 from payouts.states import ItemState
 from postback.event_rules import State
 from postback.models import Conversion
+from reports import remittance_entries
 from reports.models import BankLine
+from reports.remittance_models import RemittanceEntry
+from reports.resolving.models import Adjustment
 
 # Revenue is compared by its sum: which change of a conversion brought which part is not kept anywhere else.
 _NO_DAY = date.min
@@ -37,6 +40,10 @@ _LINE: tuple[Any, ...] = (
 _ACCRUED = (
     "id", "conversion_id", "affiliate_id", "category_account", "amount_minor", "currency", "occurred_on", "period",
 )  # fmt: skip
+_REMITTED = (
+    "id", "remittance_id", "kind", "reverses_id", "bank_line_id", "account", "amount_minor", "currency", "occurred_on",
+)  # fmt: skip
+_ADJUSTED = ("id", "discrepancy_id", "account", "counter_account", "amount_minor", "currency", "occurred_on")
 
 
 def differences(session: Session) -> Iterator[Difference]:
@@ -157,6 +164,27 @@ def _owed_again(session: Session, state: ItemState, kind: EntryKind, word: str) 
         )
 
 
+def _remitted(session: Session) -> Iterator[Expected]:
+    columns = [getattr(RemittanceEntry, name) for name in _REMITTED]
+    for row in streamed(session, sa.select(*columns).order_by(RemittanceEntry.id)):
+        yield Expected(remittance_entries.entry_of(row._asdict()))
+
+
+def _adjusted(session: Session) -> Iterator[Expected]:
+    columns = [getattr(Adjustment, name) for name in _ADJUSTED]
+    for row in streamed(session, sa.select(*columns).where(Adjustment.state == "posted").order_by(Adjustment.id)):
+        yield Expected(
+            posting.adjustment(
+                adjustment_id=row.id,
+                discrepancy_id=row.discrepancy_id,
+                account=row.account,
+                counter_account=row.counter_account,
+                money=Money(row.amount_minor, row.currency),
+                occurred_on=row.occurred_on or _NO_DAY,
+            )
+        )
+
+
 def _answered(session: Session, *columns: Any) -> sa.Select[Any]:
     payer = (Batch.method, Batch.debtor_iban, Batch.debtor_routing_number)
     statement = _items(session, BatchItem.settled_on, BankLine.account, *payer, *columns)
@@ -173,6 +201,8 @@ _REBUILT: Mapping[tuple[EntryKind, str], Callable[[Session], Iterable[Expected]]
     (EntryKind.PAYMENT_RETURNED, "batch_item"): _returned,
     (EntryKind.FX_DIFFERENCE, "batch_item"): _realised,
     (EntryKind.FX_TAKEN_BACK, "batch_item"): _realised_back,
+    (EntryKind.REMITTANCE, "remittance_entry"): _remitted,
+    (EntryKind.ADJUSTMENT, "adjustment"): _adjusted,
 }
 _SUMMED = ((EntryKind.REVENUE, "conversion"), (EntryKind.REVENUE, "accrual"))
 

@@ -11,7 +11,7 @@ from core.money import Money
 from core.runtime import Runtime
 from ledger import posting
 from ledger.models import JournalEntry, Period
-from reports import checks, closing
+from reports import checks, verifying
 from tests.builders import Builder
 from tests.conftest import Caller, TestClock
 from tests.reports.conftest import Reconcile
@@ -57,13 +57,13 @@ def test_a_month_closes_when_everything_is_explained_and_then_refuses_postings(
     assert [error["field"] for error in refused.json["errors"]] == ["networks_reconciled", "payouts_reconciled"]
     assert refused.json["errors"][0]["reason"].endswith("Everflow is not reconciled")
     assert green["is_green"] is True
-    assert len(green["checks"]) == 9
+    assert len(green["checks"]) == 10
     assert (closed.status_code, closed.json["state"], closed.json["closed_by"]) == (200, "closed", finance.staff_id)
     assert closed.json["digest"].startswith("sha256:")
     assert closed.json["totals"]["roll_forward"][0]["closing"] == {"amount": "0.00", "currency": "EUR"}
     assert (again.status_code, again.json["type"]) == (409, "/problems/period-closed")
     with runtime.reading() as session:
-        assert closing.digest(session, "2026-10") == closed.json["digest"]
+        assert verifying.verify(session, "2026-10").rebuilt == closed.json["digest"]
         assert session.scalars(sa.select(AuditEntry.verb).where(AuditEntry.subject_id == "2026-10")).all() == ["closed"]
     with pytest.raises(sa.exc.IntegrityError), runtime.transaction() as session:
         session.add(
