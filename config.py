@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from core import mail, webhooks
@@ -48,6 +49,11 @@ class Settings:
     company_address: str | None
     company_vat_id: str | None
     payee_cool_off_days: int
+    bank_charge_max: int
+    remittance_grace_days: int
+    rounding_minor: int
+    fee_basis_points: int
+    stale_pending_days: int
     smtp_url: str | None
     mail_from: str
     webhook_url: str | None
@@ -137,12 +143,9 @@ def load(environment: Mapping[str, str]) -> Settings:
         intake_port=read.number("INTAKE_PORT", 0, lowest=0, highest=65535),
         intake_processes=read.number("INTAKE_PROCESSES", 2, lowest=1, highest=64),
         receipt_retention_days=read.number("RECEIPT_RETENTION_DAYS", 400, lowest=90, highest=3650),
-        company_name=read.text("COMPANY_NAME", "", kept_in=var_dir) or None,
-        company_iban=read.checked("COMPANY_IBAN", read.text("COMPANY_IBAN", "", kept_in=var_dir), iban_fault) or None,
-        company_bic=read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=var_dir), bic_fault) or None,
-        company_address=read.text("COMPANY_ADDRESS", "") or None,
-        company_vat_id=read.text("COMPANY_VAT_ID", "") or None,
+        **_company(read, var_dir),
         payee_cool_off_days=read.number("PAYEE_COOL_OFF_DAYS", 3, lowest=0, highest=90),
+        **_month_end(read),
         smtp_url=read.checked("SMTP_URL", read.text("SMTP_URL", ""), _smtp_fault) or None,
         mail_from=read.checked("MAIL_FROM", read.text("MAIL_FROM", "clickledger@localhost"), _address_fault),
         webhook_url=read.checked("WEBHOOK_URL", read.text("WEBHOOK_URL", ""), _url_fault) or None,
@@ -159,6 +162,27 @@ def load(environment: Mapping[str, str]) -> Settings:
     if read.faults:
         raise ConfigurationError(read.faults)
     return settings
+
+
+def _company(read: _Reader, kept_in: Path) -> dict[str, Any]:
+    return {
+        "company_name": read.text("COMPANY_NAME", "", kept_in=kept_in) or None,
+        "company_iban": read.checked("COMPANY_IBAN", read.text("COMPANY_IBAN", "", kept_in=kept_in), iban_fault)
+        or None,
+        "company_bic": read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=kept_in), bic_fault) or None,
+        "company_address": read.text("COMPANY_ADDRESS", "") or None,
+        "company_vat_id": read.text("COMPANY_VAT_ID", "") or None,
+    }
+
+
+def _month_end(read: _Reader) -> dict[str, Any]:
+    return {
+        "bank_charge_max": read.number("BANK_CHARGE_MAX", 30, lowest=0, highest=1000),
+        "remittance_grace_days": read.number("REMITTANCE_GRACE_DAYS", 5, lowest=0, highest=365),
+        "rounding_minor": read.number("ROUNDING_MINOR", 1, lowest=0, highest=100),
+        "fee_basis_points": read.number("FEE_BASIS_POINTS", 200, lowest=0, highest=1000),
+        "stale_pending_days": read.number("STALE_PENDING_DAYS", 30, lowest=1, highest=730),
+    }
 
 
 def in_url(host: str) -> str:

@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy.orm import Session
 
@@ -16,21 +17,36 @@ from core.runtime import Runtime
 from reports.models import Statement
 
 CHUNK_ROWS = 1000
+_READ_BYTES = 1 << 20
 FILE_NAME_LENGTH_MAX = 200
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file as it came, and who brought it."""
+    """A file as it came, open and never held in memory whole, and who brought it.
+
+    `file` reads bytes and can seek. Whoever opened it closes it, after everything that reads it.
+    """
 
     name: str
-    content: bytes
+    file: IO[bytes]
     actor: Actor
 
-    @property
+    def from_start(self) -> IO[bytes]:
+        """Return `file`, standing at its first byte."""
+        self.file.seek(0)
+        return self.file
+
+    @cached_property
     def sha256(self) -> str:
-        """The SHA-256 of its bytes, in hexadecimal."""
-        return hashlib.sha256(self.content).hexdigest()
+        """The SHA-256 of its bytes, in hexadecimal, read a piece at a time; `file` is left where it stood."""
+        stood = self.file.tell()
+        digest = hashlib.sha256()
+        self.file.seek(0)
+        while piece := self.file.read(_READ_BYTES):
+            digest.update(piece)
+        self.file.seek(stood)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from datetime import date
 
-from reports.camt053 import BankRow
+from reports.bank_formats.shape import BankRow
 from reports.csv_report import NetworkRow
 
 Identity = tuple[str | int | None, ...]

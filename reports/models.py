@@ -1,4 +1,4 @@
-"""Tables of month end: imported statements and their lines, reconciliations, matches, discrepancies."""
+"""Tables of month end: imported statements and their lines, reconciliations, discrepancies."""
 
 from datetime import date, datetime
 from typing import Any
@@ -52,6 +52,7 @@ class NetworkLine(Base):
     amount_minor: Mapped[int] = mapped_column(Minor)
     currency: Mapped[str] = mapped_column(sa.String(3))
     status_word: Mapped[str | None] = mapped_column(sa.String(40))
+    group_key: Mapped[str | None] = mapped_column(sa.String(255))  # what the network sums up in one line, if it says so
     occurred_on: Mapped[date]
     period: Mapped[str] = mapped_column(sa.String(7))
 
@@ -91,9 +92,11 @@ class Reconciliation(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     period: Mapped[str] = mapped_column(sa.String(7), index=True)
-    leg: Mapped[str] = mapped_column(sa.String(12))  # network | payout
+    leg: Mapped[str] = mapped_column(sa.String(12))  # reports.matching.Leg
     source_id: Mapped[str | None] = mapped_column(sa.ForeignKey("sources.id"))
     state: Mapped[str] = mapped_column(sa.String(10))  # waiting | running | finished | failed
+    ruleset_version: Mapped[int | None]  # of match_rulesets; None: not done yet, or done before there were versions
+    repeats_id: Mapped[str | None] = mapped_column(Id)  # the run that had the same inputs: its result stands
     input_sha256: Mapped[str | None] = mapped_column(sa.String(64))
     counts: Mapped[dict[str, Any]] = mapped_column(Json)
     digest: Mapped[str | None] = mapped_column(sa.String(80))
@@ -101,24 +104,6 @@ class Reconciliation(Base):
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(sa.String(500))
-
-
-class Match(Base):
-    """One of our items and one of theirs, found to be the same thing by one pass. Each side is matched at most once."""
-
-    __tablename__ = "matches"
-
-    id: Mapped[str] = mapped_column(Id, primary_key=True)
-    reconciliation_id: Mapped[str] = mapped_column(sa.ForeignKey("reconciliations.id"), index=True)
-    leg: Mapped[str] = mapped_column(sa.String(12))
-    matched_by: Mapped[str] = mapped_column(sa.String(20))  # the pass: exact_id, reference
-    our_id: Mapped[str] = mapped_column(Id)  # cnv_.. on leg network, pay_.. on leg payout
-    their_id: Mapped[str] = mapped_column(Id)  # a network line or a bank line
-    difference_minor: Mapped[int] = mapped_column(Minor)  # theirs minus ours
-    currency: Mapped[str] = mapped_column(sa.String(3))
-    created_at: Mapped[datetime]
-
-    __table_args__ = (sa.UniqueConstraint("leg", "our_id"), sa.UniqueConstraint("leg", "their_id"))
 
 
 class Discrepancy(Base):
@@ -135,15 +120,17 @@ class Discrepancy(Base):
     subject_key: Mapped[str] = mapped_column(sa.String(120), unique=True)  # leg, class, our and their ids
     conversion_id: Mapped[str | None] = mapped_column(sa.ForeignKey("conversions.id"))
     payout_id: Mapped[str | None] = mapped_column(sa.ForeignKey("payouts.id"))
+    remittance_id: Mapped[str | None] = mapped_column(Id)
     line_id: Mapped[str | None] = mapped_column(Id)
     ours_minor: Mapped[int | None] = mapped_column(Minor)
     ours_currency: Mapped[str | None] = mapped_column(sa.String(3))
     theirs_minor: Mapped[int | None] = mapped_column(Minor)
     theirs_currency: Mapped[str | None] = mapped_column(sa.String(3))
-    state: Mapped[str] = mapped_column(sa.String(10))  # open | resolved | carried | gone
+    state: Mapped[str] = mapped_column(sa.String(10))  # reports.matching.DiscrepancyState
+    owner: Mapped[str | None] = mapped_column(sa.String(120), index=True)  # a staff id: who looks after it
     resolution: Mapped[str | None] = mapped_column(sa.String(20))
     note: Mapped[str | None] = mapped_column(sa.String(2000))
     resolved_by: Mapped[str | None] = mapped_column(sa.String(120))
     resolved_at: Mapped[datetime | None]
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime]  # when the first run found it
     version: Mapped[int] = mapped_column(sa.Integer, server_default=VERSION)

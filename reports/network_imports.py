@@ -26,7 +26,7 @@ def load(
     """
     faults = [] if session.get(Source, source_id) else [Fault("source_id", "is no source of ours")]
     try:
-        rows = csv_report.read(upload.content, mapping)
+        rows = csv_report.read(upload.from_start().read(), mapping)
     except Invalid as problem:
         raise Invalid.of(*faults, *problem.faults) from None
     if faults:

@@ -15,14 +15,16 @@ from core.http.wire import PageQuery, money_dict
 from core.money import Money
 from partners.affiliates import masked
 from postback.models import Conversion
+from reports import advertiser_shown
+from reports.match_models import Match
 from reports.matching import DiscrepancyState, Leg, difference
-from reports.models import BankLine, Discrepancy, Match, NetworkLine, Reconciliation
+from reports.models import BankLine, Discrepancy, NetworkLine, Reconciliation
 from reports.reconciliation import in_scope
 from reports.report import text_of
 
 EXPORT_HEADER = (
     "kind", "name", "state", "conversion_id", "payout_id", "line_id", "line", "reference", "ours", "ours_currency",
-    "theirs", "theirs_currency", "difference", "note",
+    "theirs", "theirs_currency", "difference", "note", "remittance_id",
 )  # fmt: skip
 
 
@@ -62,6 +64,8 @@ def shown_run(run: Reconciliation) -> dict[str, Any]:
         "period": run.period,
         "leg": run.leg,
         "source_id": run.source_id,
+        "ruleset_version": run.ruleset_version,
+        "repeats_id": run.repeats_id,
         "counts": counts,
         "discrepancies": run.counts.get("discrepancies", {}),
         "input_sha256": run.input_sha256,
@@ -92,6 +96,7 @@ def shown_discrepancies(session: Session, found: Sequence[Discrepancy]) -> list[
             "source_id": item.source_id,
             "conversion_id": item.conversion_id,
             "payout_id": item.payout_id,
+            "remittance_id": item.remittance_id,
             "line": lines.get(item.line_id or ""),
             "ours": _money(item.ours_minor, item.ours_currency),
             "theirs": _money(item.theirs_minor, item.theirs_currency),
@@ -114,12 +119,15 @@ def export_rows(session: Session, run: Reconciliation) -> Iterator[tuple[Cell, .
         match, line, ours = row
         is_network = run.leg == Leg.NETWORK
         reference = line.transaction_id if is_network else line.end_to_end_id
-        theirs_minor = line.amount_minor if is_network else -line.amount_minor
+        # An edge of a group takes a part of either side.
+        theirs_minor = match.allocated_minor
+        ours_minor = None if ours is None else match.allocated_minor - match.difference_minor
         yield (
             "match", match.matched_by, "matched", match.our_id if is_network else None,
-            None if is_network else match.our_id, line.id, line.line_number, reference,
-            text_of(ours, match.currency), match.currency, text_of(theirs_minor, line.currency), line.currency,
+            match.our_id if run.leg == Leg.PAYOUT else None, line.id, line.line_number, reference,
+            text_of(ours_minor, match.currency), match.currency, text_of(theirs_minor, line.currency), line.currency,
             text_of(match.difference_minor, match.currency), None,
+            match.our_id if run.leg == Leg.REMITTANCE else None,
         )  # fmt: skip
     every = list(session.scalars(discrepancies(run, DiscrepancyQuery()).order_by(Discrepancy.id)))
     for item, shown in zip(every, shown_discrepancies(session, every), strict=True):
@@ -130,7 +138,7 @@ def export_rows(session: Session, run: Reconciliation) -> Iterator[tuple[Cell, .
             line_facts.get("line"), line_facts.get("transaction_id") or line_facts.get("end_to_end_id"),
             text_of(item.ours_minor, item.ours_currency), item.ours_currency,
             text_of(item.theirs_minor, item.theirs_currency), item.theirs_currency,
-            text_of(*off) if off else None, item.note,
+            text_of(*off) if off else None, item.note, item.remittance_id,
         )  # fmt: skip
 
 
@@ -141,16 +149,16 @@ def _matches(run: Reconciliation) -> sa.Select[*tuple[Any, ...]]:
             sa.select(Match, NetworkLine, Conversion.payout_minor)
             .join(NetworkLine, NetworkLine.id == Match.their_id)
             .join(Conversion, Conversion.id == Match.our_id)
-            .where(Match.leg == run.leg, NetworkLine.period == run.period)
+            .where(Match.leg == run.leg, Match.state == "confirmed", NetworkLine.period == run.period)
         )
         return (statement.where(NetworkLine.source_id == run.source_id) if run.source_id else statement).order_by(
             Match.id
         )
     of_month = sa.select(Reconciliation.id).where(Reconciliation.leg == run.leg, Reconciliation.period == run.period)
     return (
-        sa.select(Match, BankLine, (-BankLine.amount_minor - Match.difference_minor).label("ours"))
+        sa.select(Match, BankLine, (Match.allocated_minor - Match.difference_minor).label("ours"))
         .join(BankLine, BankLine.id == Match.their_id)
-        .where(Match.leg == run.leg, Match.reconciliation_id.in_(of_month))
+        .where(Match.leg == run.leg, Match.state == "confirmed", Match.reconciliation_id.in_(of_month))
         .order_by(Match.id)
     )
 
@@ -170,6 +178,7 @@ def _lines(session: Session, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
                 "status": line.status_word,
                 "occurred_on": line.occurred_on.isoformat(),
             }
+        found |= advertiser_shown.lines(session, chunk)
         for bank in session.scalars(sa.select(BankLine).where(BankLine.id.in_(chunk))):
             found[bank.id] = {
                 "id": bank.id,

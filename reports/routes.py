@@ -17,20 +17,20 @@ from core.runtime import installed
 from ledger import periods
 from ledger.models import Period
 from postback.models import Conversion
-from reports import bank_imports, bills, checks, closing, custody, network_imports, queries, reconciliation, report
+from reports import bills, checks, closing, custody, network_imports, queries, reconciliation, report
 from reports.bills import Wanted
+from reports.exports import answering, older
 from reports.imports import Imported, Upload
 from reports.models import Discrepancy, Reconciliation
 from reports.queries import DiscrepancyQuery, RunQuery
+from reports.resolving.queries import shown
 from reports.schemas import (
-    BankStatementFile,
-    BankStatementSchema,
     BillsQuerySchema,
     ChecksSchema,
     ClosedPeriodSchema,
     CustodySchema,
+    DiscrepancyListSchema,
     DiscrepancyQuerySchema,
-    DiscrepancySchema,
     FormatQuery,
     FormatQuerySchema,
     ImportedSchema,
@@ -41,8 +41,6 @@ from reports.schemas import (
     RunIdSchema,
     RunQuerySchema,
     RunSchema,
-    Said,
-    SaidSchema,
 )
 
 blueprint = Blueprint(
@@ -55,7 +53,6 @@ blueprint = Blueprint(
 _IMPORTS = actors(Role.FINANCE, scope="statements:write")
 _RECONCILES = actors(Role.FINANCE, Role.MANAGER, scope="reconciliations:write")
 _READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN, scope="reports:read")
-_RESOLVES = actors(Role.FINANCE, Role.MANAGER)
 _CLOSES = actors(Role.FINANCE)
 _BOOKS = actors(Role.FINANCE, Role.AUDITOR, scope="reports:read")
 _SEES_CONVERSIONS = actors(*EVERYONE, scope="conversions:read")
@@ -70,15 +67,6 @@ def import_network_report(session: Session, body: NetworkReport) -> Imported:
     return network_imports.load(
         installed(), session, _upload(body.file), source_id=body.source_id, period=body.period, mapping=body.mapping
     )
-
-
-@endpoint(
-    blueprint, "POST", "/bank-statements", door=_IMPORTS, multipart=BankStatementSchema, answers=ImportedSchema,
-    status=201, creates=True,
-)  # fmt: skip
-def import_bank_statement(session: Session, body: BankStatementFile) -> Imported:
-    """Import a bank's camt.053 file; one that does not add up is refused whole. Entries not booked are listed."""
-    return bank_imports.load(installed(), session, _upload(body.file), account=body.account)
 
 
 @endpoint(
@@ -109,42 +97,26 @@ def show_reconciliation(session: Session, run_id: str) -> dict[str, Any]:
 
 @endpoint(
     blueprint, "GET", "/reconciliations/<run_id>/discrepancies", door=_READS, query=DiscrepancyQuerySchema,
-    answers=listing(DiscrepancySchema),
+    answers=DiscrepancyListSchema,
 )  # fmt: skip
 def list_discrepancies(session: Session, run_id: str, query: DiscrepancyQuery) -> Page[dict[str, Any]]:
     """List the discrepancies of the reconciliation's month, leg and source as they stand now, newest first."""
     statement = queries.discrepancies(queries.reconciliation(session, run_id), query)
     found = page(session, statement, Discrepancy.id, limit=query.limit, after=query.after)
-    return Page(queries.shown_discrepancies(session, found.items), found.next)
+    return Page(shown(session, found.items, now=installed().clock()), found.next)
 
 
 @endpoint(blueprint, "GET", "/reconciliations/<run_id>/export", door=_READS, query=FormatQuerySchema)
 def export_reconciliation(session: Session, run_id: str, query: FormatQuery) -> Any:
-    """Export every match and every discrepancy of the reconciliation, as CSV or JSON."""
+    """Export every match and every discrepancy of the reconciliation, as CSV, XLSX, JSON or PDF."""
     run = queries.reconciliation(session, run_id)
     rows = queries.export_rows(session, run)
+    if query.format in older.FORMATS:
+        return answering.table(older.of_reconciliation(run, queries.EXPORT_HEADER, rows), query.format)
     if query.format == "csv":
         return _csv(csv_text.table(queries.EXPORT_HEADER, rows), f"reconciliation-{run.id}.csv")
     shown = RunSchema().dump(queries.shown_run(run))
     return shown | {"rows": [dict(zip(queries.EXPORT_HEADER, row, strict=True)) for row in rows]}
-
-
-@endpoint(
-    blueprint, "POST", "/discrepancies/<discrepancy_id>/resolutions", door=_RESOLVES, body=SaidSchema,
-    answers=DiscrepancySchema, status=201, creates=True,
-)  # fmt: skip
-def resolve_discrepancy(session: Session, discrepancy_id: str, body: Said) -> dict[str, Any]:
-    """Say what a discrepancy is about: explained, or carried forward. Nothing is posted."""
-    found = reconciliation.resolve(
-        installed(),
-        session,
-        discrepancy_id,
-        resolution=body.resolution,
-        note=body.note,
-        version=body.version,
-        actor=current_actor(),
-    )
-    return queries.shown_discrepancies(session, [found])[0]
 
 
 @endpoint(blueprint, "GET", "/periods/<period>/checks", door=_READS, answers=ChecksSchema)
@@ -156,15 +128,17 @@ def show_checks(session: Session, period: str) -> dict[str, Any]:
 
 @endpoint(blueprint, "POST", "/periods/<period>/close", door=_CLOSES, answers=ClosedPeriodSchema)
 def close_period(session: Session, period: str) -> Period:
-    """Close the month for good; 409 names every check that is red."""
+    """Close the month and keep a snapshot of it; 409 names every check that is red."""
     return closing.close(installed(), session, period, actor=current_actor())
 
 
 @endpoint(blueprint, "GET", "/periods/<period>/report", door=_READS, query=FormatQuerySchema)
 def show_report(session: Session, period: str, query: FormatQuery) -> Any:
-    """Show the month's report, as JSON or CSV; every figure in its own currency."""
+    """Show the month's report, as JSON, CSV, XLSX or PDF; every figure in its own currency."""
     periods.bounds(period)
     found = report.of_month(session, period)
+    if query.format in older.FORMATS:
+        return answering.table(older.of_month(period, report.CSV_HEADER, report.csv_rows(found)), query.format)
     if query.format == "csv":
         return _csv(csv_text.table(report.CSV_HEADER, report.csv_rows(found)), f"report-{period}.csv")
     return found
@@ -192,7 +166,7 @@ def show_conversion(session: Session, conversion_id: str) -> dict[str, Any]:
 
 
 def _upload(file: Any) -> Upload:
-    return Upload(file.filename or "unnamed", file.read(), current_actor())
+    return Upload(file.filename or "unnamed", file.stream, current_actor())
 
 
 def _csv(text: str | Iterator[str], name: str) -> flask.Response:

@@ -9,18 +9,18 @@ import marshmallow as ma
 from flask_smorest.fields import Upload
 from werkzeug.datastructures import FileStorage
 
-from core.http.wire import Moment, MoneySchema, PageQuerySchema, Text, Wire
+from core.http.wire import Moment, MoneySchema, PageQuerySchema, Text, Wire, listing
 from ledger.schemas import PERIOD
 from postback.schemas import ConversionSchema
 from reports.bills import LAYOUTS, Dates, Lines, Wanted
-from reports.matching import DiscrepancyClass, DiscrepancyState, Leg, Resolution
+from reports.matching import DiscrepancyClass, DiscrepancyState, Leg
 from reports.queries import DiscrepancyQuery, RunQuery
 
-NOTE_LENGTH_MAX = 2000
 _ID = ma.validate.Length(1, 40)
 
 
-def _is_file(value: object) -> None:
+def is_file(value: object) -> None:
+    """Raise ValidationError for a form's field that is no file."""
     if not isinstance(value, FileStorage):
         message = "takes a file"
         raise ma.ValidationError(message)
@@ -52,7 +52,7 @@ class NetworkReportSchema(Wire):
 
     shape = NetworkReport
 
-    file = Upload(required=True, validate=_is_file)
+    file = Upload(required=True, validate=is_file)
     source_id = Text(required=True, validate=_ID)
     period = ma.fields.String(required=True, validate=PERIOD)
     mapping = JsonText(
@@ -63,25 +63,6 @@ class NetworkReportSchema(Wire):
             "timezone}; optional status, click_id, decimal, delimiter",
         },
     )
-
-
-@dataclass(frozen=True)
-class BankStatementFile:
-    """A bank's statement to import."""
-
-    file: FileStorage
-    format: str
-    account: str
-
-
-class BankStatementSchema(Wire):
-    """Form of a bank statement."""
-
-    shape = BankStatementFile
-
-    file = Upload(required=True, validate=_is_file)
-    format = ma.fields.String(required=True, validate=ma.validate.OneOf(["camt.053"]))
-    account = Text(required=True, validate=ma.validate.Length(1, 42), metadata={"description": "the account's IBAN"})
 
 
 class RejectedSchema(ma.Schema):
@@ -144,7 +125,14 @@ class RunSchema(ma.Schema):
     period = ma.fields.String()
     leg = ma.fields.String()
     source_id = ma.fields.String(allow_none=True)
-    counts = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.Integer())
+    ruleset_version = ma.fields.Integer(allow_none=True, metadata={"description": "of the match rules it followed"})
+    repeats_id = ma.fields.String(
+        allow_none=True, metadata={"description": "the run before over the same inputs, whose result stands"}
+    )
+    counts = ma.fields.Dict(
+        keys=ma.fields.String(),
+        metadata={"description": "ours, theirs, matched; by_pass: edges confirmed and suggested by each pass"},
+    )
     discrepancies = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.Integer())
     input_sha256 = ma.fields.String(allow_none=True)
     digest = ma.fields.String(allow_none=True)
@@ -170,11 +158,15 @@ class DiscrepancySchema(ma.Schema):
 
     id = ma.fields.String()
     klass = ma.fields.String(attribute="class", data_key="class")
+    means = ma.fields.String(metadata={"description": "the class in a sentence"})
+    severity = ma.fields.String(metadata={"enum": ["info", "low", "medium", "high"]})
+    owner = ma.fields.String(allow_none=True, metadata={"description": "who looks after it"})
     leg = ma.fields.String()
     period = ma.fields.String()
     source_id = ma.fields.String(allow_none=True)
     conversion_id = ma.fields.String(allow_none=True)
     payout_id = ma.fields.String(allow_none=True)
+    remittance_id = ma.fields.String(allow_none=True)
     line = ma.fields.Dict(keys=ma.fields.String(), allow_none=True)
     ours = ma.fields.Nested(MoneySchema, allow_none=True)
     theirs = ma.fields.Nested(MoneySchema, allow_none=True)
@@ -185,29 +177,13 @@ class DiscrepancySchema(ma.Schema):
     resolved_by = ma.fields.String(allow_none=True)
     resolved_at = Moment(allow_none=True)
     created_at = Moment()
+    first_seen_at = Moment()
+    age_days = ma.fields.Integer(metadata={"description": "whole days since it was first seen"})
     version = ma.fields.Integer()
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a person says about a discrepancy, as he saw it at `version`."""
-
-    resolution: Resolution
-    note: str
-    version: int
-
-
-class SaidSchema(Wire):
-    """Body of a resolution."""
-
-    shape = Said
-
-    resolution = ma.fields.Enum(Resolution, by_value=True, required=True)
-    note = Text(
-        required=True,
-        validate=[ma.validate.Length(1, NOTE_LENGTH_MAX), ma.validate.Regexp(r".*\S", error="is needed")],
-    )
-    version = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(min=1))
+# One schema for both lists: two of one name would be two in the OpenAPI document.
+DiscrepancyListSchema = listing(DiscrepancySchema)
 
 
 @dataclass(frozen=True)
@@ -222,7 +198,7 @@ class FormatQuerySchema(Wire):
 
     shape = FormatQuery
 
-    format = ma.fields.String(load_default="json", validate=ma.validate.OneOf(["json", "csv"]))
+    format = ma.fields.String(load_default="json", validate=ma.validate.OneOf(["json", "csv", "xlsx", "pdf"]))
 
 
 class BillsQuerySchema(Wire):

@@ -15,6 +15,15 @@ import payouts.fx_routes
 import payouts.routes
 import payouts.write_off_routes
 import postback.routes
+import reports.advertiser_routes
+import reports.bank_routes
+import reports.delivery.routes
+import reports.exports.routes
+import reports.match_act_routes
+import reports.match_routes
+import reports.period_routes
+import reports.remittance_routes
+import reports.resolving.routes
 import reports.routes
 import tracking.routes
 from config import Settings
@@ -100,6 +109,15 @@ def rooms() -> flask.Flask:
         payouts.fx_routes.blueprint,
         payouts.write_off_routes.blueprint,
         reports.routes.blueprint,
+        reports.remittance_routes.blueprint,
+        reports.advertiser_routes.blueprint,
+        reports.match_routes.blueprint,
+        reports.match_act_routes.blueprint,
+        reports.resolving.routes.blueprint,
+        reports.period_routes.blueprint,
+        reports.delivery.routes.blueprint,
+        reports.exports.routes.blueprint,
+        reports.bank_routes.blueprint,
         stage_runs.blueprint,
         audit.blueprint,
     ):

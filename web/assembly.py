@@ -44,10 +44,17 @@ def build(settings: Settings) -> Runtime:
         company=_company(settings),
         receipt_retention=timedelta(days=settings.receipt_retention_days),
         payee_cool_off=timedelta(days=settings.payee_cool_off_days),
+        bank_charge_max=settings.bank_charge_max,
+        remittance_grace=timedelta(days=settings.remittance_grace_days),
+        rounding_minor=settings.rounding_minor,
+        fee_parts=settings.fee_basis_points,
+        stale_pending=timedelta(days=settings.stale_pending_days),
         delivery=_delivery(settings),
         audit_heads=settings.var_dir / "audit-heads",
         base_currency=settings.base_currency,
         fx_rates=settings.fx_rates,
+        deliveries=settings.var_dir / "deliveries",
+        exports=settings.var_dir / "exports",
     )
 
 

@@ -17,9 +17,11 @@ from ledger.periods import period_of
 from partners import secrets, sources
 from partners.models import Source
 from reports import bank_imports, network_imports, queries, reconciliation
+from reports.bank_formats.reading import AUTO, FORMATS
+from reports.bank_imports import Wanted
 from reports.imports import Imported, Upload
 from reports.matching import Leg
-from web import audit_heads
+from web import audit_heads, period_commands
 from web.command_line import COMMAND_LINE, faults_said, say
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -85,11 +87,11 @@ def _import() -> AppGroup:
     def network_report(file: Path, source_id: str, period: datetime, mapping: Path, *, as_json: bool) -> None:
         """Import a network's CSV report of a month."""
         runtime = installed()
-        with faults_said(), runtime.transaction() as session:
+        with faults_said(), file.open("rb") as opened, runtime.transaction() as session:
             imported = network_imports.load(
                 runtime,
                 session,
-                _upload(file),
+                Upload(file.name, opened, COMMAND_LINE),
                 source_id=source_id,
                 period=period_of(period.date()),
                 mapping=_object(mapping),
@@ -98,13 +100,17 @@ def _import() -> AppGroup:
 
     @group.command("bank-statement")
     @click.argument("file", type=FILE)
-    @click.option("--account", required=True, help="The IBAN it is of.")
+    @click.option("--account", help="The IBAN it is of; without it each statement goes to the account that it names.")
+    @click.option("--format", "format_", type=click.Choice([AUTO, *FORMATS]), default=AUTO, show_default=True)
+    @click.option("--mapping", type=FILE, help="For CSV: a JSON file that says which column is what.")
     @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
-    def bank_statement(file: Path, account: str, *, as_json: bool) -> None:
-        """Import a bank's camt.053 file."""
+    def bank_statement(file: Path, account: str | None, format_: str, mapping: Path | None, *, as_json: bool) -> None:
+        """Import a bank's file: camt.053, MT940, BAI2, OFX, or CSV with a mapping."""
         runtime = installed()
-        with faults_said(), runtime.transaction() as session:
-            imported = bank_imports.load(runtime, session, _upload(file), account=account)
+        with faults_said(), file.open("rb") as opened, runtime.transaction() as session:
+            upload = Upload(file.name, opened, COMMAND_LINE)
+            wanted = Wanted(format_, account, _object(mapping) if mapping else None)
+            imported = bank_imports.load(runtime, session, upload, wanted)
         _say_imported(imported, as_json=as_json)
 
     return group
@@ -112,10 +118,11 @@ def _import() -> AppGroup:
 
 def _reconcile() -> AppGroup:
     group = AppGroup("reconcile", help="Pair our month with theirs.")
+    group.add_command(period_commands.verify_close)
 
     @group.command("run")
     @click.argument("period", type=MONTH)
-    @click.option("--leg", type=click.Choice([leg.value for leg in Leg]), required=True)
+    @click.option("--leg", type=click.Choice([leg.value for leg in Leg if leg is not Leg.ADVERTISER]), required=True)
     @click.option("--source", "source_id", help="Narrow the leg network to one source.")
     @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
     def run(period: datetime, leg: str, source_id: str | None, *, as_json: bool) -> None:
@@ -165,10 +172,6 @@ def _keys() -> AppGroup:
         )
 
     return group
-
-
-def _upload(file: Path) -> Upload:
-    return Upload(file.name, file.read_bytes(), COMMAND_LINE)
 
 
 def _object(file: Path) -> dict[str, Any]:

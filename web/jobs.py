@@ -1,6 +1,7 @@
 """The RQ door of web: what only the whole house can tidy."""
 
 import postback.jobs
+import reports.exports.jobs
 from access import people
 from core.http import idempotency
 from core.runtime import installed
@@ -8,12 +9,13 @@ from web import audit_heads
 
 
 def purge() -> None:
-    """Forget ended sessions, idempotency keys older than two days, and receipts past their retention."""
+    """Forget ended sessions, idempotency keys older than two days, exports' files and receipts past their time."""
     runtime = installed()
     now = runtime.clock()
     with runtime.transaction() as session:
         people.forget_ended_sessions(session, now=now)
         idempotency.forget(session, before=now - idempotency.KEPT)
+    reports.exports.jobs.tidy()
     postback.jobs.tidy_receipts()
 
 

@@ -7,7 +7,10 @@ from typing import Any
 import approvals.jobs
 import payouts.jobs
 import postback.jobs
+import reports.delivery.jobs
+import reports.exports.jobs
 import reports.jobs
+import reports.resolving.jobs
 import web.jobs
 
 
@@ -33,11 +36,22 @@ _TABLE: tuple[Stage, ...] = (
     Stage("settlement", payouts.jobs.settle, every_s=10, does="acts on what people decided about payouts"),
     Stage("escalation", approvals.jobs.escalate, every_s=60, does="reminds approvers, and asks others after a timeout"),
     Stage("notifying", approvals.jobs.notify, every_s=60, does="sends letters, the day's digests and webhooks"),
+    Stage(
+        "resolving", reports.resolving.jobs.resolve, every_s=10, does="acts on what people decided about adjustments"
+    ),
     Stage("month-end", reports.jobs.month_end, every_s=10, does="does the reconciliations that were asked for"),
+    Stage("two-tier", reports.jobs.two_tier, every_s=3600, does="compares conversions with advertisers' own lists"),
+    Stage(
+        "delivering",
+        reports.delivery.jobs.deliver,
+        every_s=300,
+        does="delivers reports whose day has come",
+    ),
+    Stage("exporting", reports.exports.jobs.export, every_s=10, does="writes the reports people asked for to files"),
     Stage("reprocessing", postback.jobs.reprocess, every_s=10, does="reads long windows of receipts again, as agreed"),
     Stage("sealing", postback.jobs.seal_receipts, every_s=60, does="seals the receipts of the last minutes"),
     Stage("audit-heads", web.jobs.write_audit_head, every_s=900, does="writes the day's signed head of the audit log"),
-    Stage("purge", web.jobs.purge, every_s=3600, does="forgets ended sessions, old idempotency keys and old receipts"),
+    Stage("purge", web.jobs.purge, every_s=3600, does="forgets ended sessions, old keys, receipts and exports"),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}

@@ -9,7 +9,14 @@ import ledger.models
 import partners.models
 import payouts.models
 import postback.models
+import reports.advertiser_models
+import reports.delivery.models
+import reports.exports.models
+import reports.match_models
 import reports.models
+import reports.period_models
+import reports.remittance_models
+import reports.resolving.models
 import tracking.models
 from core.database import Base
 
@@ -23,7 +30,14 @@ ROOMS = (
     partners.models,
     payouts.models,
     postback.models,
+    reports.advertiser_models,
+    reports.match_models,
+    reports.exports.models,
     reports.models,
+    reports.remittance_models,
+    reports.resolving.models,
+    reports.delivery.models,
+    reports.period_models,
     tracking.models,
 )
 METADATA = Base.metadata

@@ -141,7 +141,8 @@ def test_a_reconciliation_is_asked_for_done_by_the_stage_and_shown(machine: Call
 
     assert (asked.status_code, waiting) == (202, "waiting")
     assert run["state"] == "finished"
-    assert run["counts"] == {"ours": 1, "theirs": 1, "matched": 1}
+    by_pass = {"confirmed": {"exact_id": 1}, "suggested": {}}
+    assert run["counts"] == {"ours": 1, "theirs": 1, "matched": 1, "by_pass": by_pass}
     assert run["discrepancies"] == {"amount_mismatch": 1}
     assert run["digest"].startswith("sha256:")
     [item] = found["items"]
@@ -161,7 +162,7 @@ def test_a_run_that_fails_says_so_and_does_not_wait_for_ever(
         raise RuntimeError(message)
 
     asked = machine.post("/api/v1/reconciliations", {"period": "2026-10", "leg": "payout"})
-    monkeypatch.setattr(PayoutLeg, "pair", broken)
+    monkeypatch.setattr(PayoutLeg, "keep", broken)
 
     jobs.month_end()
 

@@ -128,7 +128,14 @@ def test_no_page_scrolls_sideways_or_breaks_its_own_policy(
     tab.set_viewport_size({"width": width, "height": 800})
     sign_in(tab, "lena@example.com")
 
-    for path in ("/approvals", f"/approvals/{request_id}", "/conversions", "/month-end", "/month-end/2026-10"):
+    for path in (
+        "/approvals",
+        f"/approvals/{request_id}",
+        "/conversions",
+        "/month-end",
+        "/month-end/2026-10",
+        "/reports",
+    ):
         tab.goto(path)
         expect(tab.get_by_role("button", name="Sign out").or_(tab.get_by_text("Menu")).first).to_be_attached()
         assert tab.url.endswith(path)

@@ -15,7 +15,9 @@ from core.encryption import EncryptionKeyError, Keyring
 from core.runtime import Runtime
 from partners import secrets
 from partners.models import Source
+from tests.builders import OUR_IBAN
 from tests.conftest import KEY_ENCRYPTION_KEY, Caller
+from tests.reports.bank_formats.test_mt940 import SMALL as MT940
 
 NEW_KEY = base64.b64encode(bytes(range(32, 64))).decode()
 MAPPING = {
@@ -54,6 +56,22 @@ def test_a_report_is_imported_and_reconciled_from_the_command_line(command: Comm
     assert (imported["new"], [row["line"] for row in imported["rejected"]]) == (1, [3])
     assert (run["state"], run["discrepancies"]) == ("finished", {"missing_at_us": 1})
     assert [each["name"] for each in command("source", "list", "--json")["items"]] == ["Everflow"]
+
+
+def test_a_bank_statement_of_any_format_is_imported_from_the_command_line(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "bank.sta").write_text(MT940)
+    (tmp_path / "bank.csv").write_text("day,sum\n2026-10-03,-4.00\n")
+    (tmp_path / "mapping.json").write_text(json.dumps({"booked_on": "day", "amount": "sum", "currency": "=EUR"}))
+
+    swift = command("import", "bank-statement", str(tmp_path / "bank.sta"), "--account", OUR_IBAN, "--json")
+    table = command(
+        "import", "bank-statement", str(tmp_path / "bank.csv"), "--account", "A", "--mapping",
+        str(tmp_path / "mapping.json"), "--json",
+    )  # fmt: skip
+    said = command("import", "bank-statement", str(tmp_path / "bank.sta"), "--format", "bai2", expect=1)
+
+    assert (swift["new"], table["new"]) == (2, 1)
+    assert "file: line 1 begins with no record code of BAI2" in said
 
 
 def test_faults_are_said_a_line_each_and_nothing_is_stored(command: Command) -> None:

@@ -14,8 +14,9 @@ from rich.console import Console
 from schwifty import IBAN
 
 from core.runtime import Runtime
-from reports import camt053, csv_report
+from reports import csv_report
 from tests.conftest import KEY_ENCRYPTION_KEY, SECRET_KEY, Caller
+from tests.reports import bank_files
 from web import launch
 from web.demo import data, files, people, planted, server
 from web.demo.account import Account
@@ -120,7 +121,7 @@ def test_each_network_s_report_is_read_back_line_for_line() -> None:
 def test_the_bank_s_statement_adds_up_and_shows_every_payment() -> None:
     transfers = [Transfer(f"E2E{number}", Decimal(number), "EUR") for number in (10, 20, 30)]
 
-    [statement] = camt053.read(files.bank_statement(transfers, date(2026, 11, 2)), data.COMPANY_IBAN)
+    [statement] = bank_files.read(files.bank_statement(transfers, date(2026, 11, 2)), data.COMPANY_IBAN)
 
     assert len(statement.rows) == 3 + len(planted.STRAY_DEBITS)
     assert [row.end_to_end_id for row in statement.rows[:3]] == ["E2E10", None, None]

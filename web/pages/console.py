@@ -6,12 +6,18 @@ from typing import Any
 import flask
 
 from core import money
-from web.pages import approvals, conversions, month_end, session, words
+from web.pages import approvals, conversions, month_end, reports, session, words
 
 
 def register(app: flask.Flask) -> None:
     """Add the pages to `app`."""
-    for blueprint in (session.blueprint, approvals.blueprint, conversions.blueprint, month_end.blueprint):
+    for blueprint in (
+        session.blueprint,
+        approvals.blueprint,
+        conversions.blueprint,
+        month_end.blueprint,
+        reports.blueprint,
+    ):
         app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         amount=words.amount,

@@ -105,7 +105,7 @@ def places_for(actor: Actor | None) -> list[Place]:
 
 
 # The rail, in its order; a place whose page is not registered is not shown.
-NAMES = {"/approvals": "Approvals", "/conversions": "Conversions", "/month-end": "Month end"}
+NAMES = {"/approvals": "Approvals", "/conversions": "Conversions", "/month-end": "Month end", "/reports": "Reports"}
 EVERYONE = frozenset(Role)
 
 

@@ -20,6 +20,7 @@ from postback.models import Conversion
 from reports import checks, queries, report
 from reports.matching import DiscrepancyClass, DiscrepancyState, Leg
 from reports.models import Discrepancy, Reconciliation
+from reports.period_models import PeriodReopening, PeriodSnapshot
 from reports.queries import RunQuery
 from web.pages import frame
 from web.pages.frame import page
@@ -30,7 +31,12 @@ READERS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN)
 MONTHS_MAX = 60
 ROWS_MAX = 100
 RUNS_MAX = 500
-LEGS = {Leg.NETWORK: "Conversions with network reports", Leg.PAYOUT: "Payouts with bank debits"}
+LEGS = {
+    Leg.NETWORK: "Conversions with network reports",
+    Leg.REMITTANCE: "What networks owe with bank credits",
+    Leg.PAYOUT: "Payouts with bank debits",
+    Leg.ADVERTISER: "Conversions with an advertiser's list",
+}
 ROLL_FORWARD = ("opening", "accrued", "clawed_back", "paid", "other", "closing")
 
 
@@ -91,10 +97,22 @@ def month(session: Session, period: str) -> str:
         classes=[each.value for each in DiscrepancyClass],
         open_count=_count_open(session, period),
         report=report.of_month(session, period),
+        closes=_closes(session, period),
+        asked=session.scalar(_asked(period)),
         roll_forward=ROLL_FORWARD,
         older=frame.link(".month", {"period": period, "class": klass, "after": rows.next}) if rows.next else None,
         newest=frame.link(".month", {"period": period, "class": klass}) if after else None,
     )
+
+
+def _closes(session: Session, period: str) -> list[PeriodSnapshot]:
+    """Return the month's snapshots, the last close first."""
+    statement = sa.select(PeriodSnapshot).where(PeriodSnapshot.period == period)
+    return list(session.scalars(statement.order_by(PeriodSnapshot.number.desc())))
+
+
+def _asked(period: str) -> sa.Select[PeriodReopening]:
+    return sa.select(PeriodReopening).where(PeriodReopening.period == period, PeriodReopening.state == "asked")
 
 
 def _comparisons(session: Session, period: str) -> list[Comparison]:

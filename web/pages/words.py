@@ -39,6 +39,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "finished": ("ok", "Finished"),
     "running": ("act", "Running"),
     "failed": ("bad", "Failed"),
+    "resolving": ("act", "Waits for approval"),
+    "claimed": ("act", "Claimed"),
     "resolved": ("ok", "Resolved"),
     "carried": ("hollow", "Carried"),
     "gone": ("hollow", "Gone"),
