@@ -1,12 +1,14 @@
 """Thousands of rows at once: COPY on PostgreSQL, one prepared statement run for each row on SQLite."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import psycopg
@@ -19,6 +21,9 @@ from core import bulk
 from core.bulk import Rows
 
 _NULL = r"\N"
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_LOADED_BYTES = 1 << 20
 _ESCAPES = str.maketrans({"\\": r"\\", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"})
 
 
@@ -31,6 +36,43 @@ def insert(session: Session, table: sa.Table, rows: Rows) -> None:
         _copy(connection, table, rows)
     else:
         connection.exec_driver_sql(_insert(table, tuple(rows[0])), _bound(table, rows, connection.dialect))
+
+
+def text_of(columns: Sequence[list[Any]]) -> str:
+    """Return rows, given column by column, as lines of COPY's text format; "" without rows. No column is of JSON."""
+    if not columns or not columns[0]:
+        return ""
+    return "\n".join(map("\t".join, zip(*(_texts(column, is_json=False) for column in columns), strict=True))) + "\n"
+
+
+def load(session: Session, table: sa.Table, columns: Sequence[str], file: IO[bytes]) -> None:
+    """Insert the rows of `file`, lines as `text_of` writes them, which hold `columns`; it is never in memory whole."""
+    connection = session.connection()
+    if connection.dialect.name != "postgresql":
+        statement = _insert(table, tuple(columns))
+        while lines := file.readlines(_LOADED_BYTES):
+            connection.exec_driver_sql(statement, [_values(line) for line in lines])
+        return
+    statement = f"COPY {table.name} ({bulk.quoted(columns)}) FROM STDIN"
+    with _copying(connection, statement) as copy:
+        while piece := file.read(_LOADED_BYTES):
+            copy.write(piece)
+
+
+def _values(line: bytes) -> tuple[str | None, ...]:
+    text = line.decode()
+    fields = text[:-1].split("\t")
+    if "\\" not in text:
+        return tuple(fields)
+    return tuple([_value(field) if "\\" in field else field for field in fields])
+
+
+def _value(field: str) -> str | None:
+    return None if field == _NULL else _ESCAPED.sub(_unescaped, field)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return _MEANT.get(found[1], found[1])
 
 
 def insert_new(session: Session, table: sa.Table, rows: Rows, *, key: tuple[str, ...]) -> list[str]:
@@ -68,10 +110,16 @@ def _copy(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
     is_json = {name for name in columns if isinstance(bulk.plain_type(table.c[name]), sa.JSON)}
     texts = [_texts(list(map(itemgetter(name), rows)), is_json=name in is_json) for name in columns]
     lines = "\n".join(map("\t".join, zip(*texts, strict=True)))
+    with _copying(connection, statement) as copy:
+        copy.write(f"{lines}\n")
+
+
+@contextmanager
+def _copying(connection: sa.Connection, statement: str) -> Iterator[Any]:
     raw: Any = connection.connection.driver_connection
     try:
         with raw.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(f"{lines}\n")
+            yield copy
     except psycopg.Error as error:
         # As SQLAlchemy says it of its own statements: the doors tell an outage and a taken key by these classes.
         raise DBAPIError.instance(

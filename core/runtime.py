@@ -49,7 +49,8 @@ class Runtime:
     """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end.
 
     `audit_heads` is the folder of the audit log's signed heads, `deliveries` that of delivered reports, `exports` that
-    of the files people asked for. `company` is None while the settings do not name an account to pay from. For
+    of the files people asked for, `imports` that of reports on their way in. `company` is None while the settings do
+    not name an account to pay from. For
     `payee_cool_off` after an affiliate's account was changed no money leaves to it. What lacks of a remittance up to
     `bank_charge_max` (whole units of its currency) may be a bank's charge, and it is late `remittance_grace` after its
     due day. Without `delivery` messages are kept and wait. Up to `rounding_minor` minor units a difference at month end
@@ -80,6 +81,7 @@ class Runtime:
     fx_rates: str | None = None
     deliveries: Path = Path("var/deliveries")
     exports: Path = Path("var/exports")
+    imports: Path = Path("var/imports")
 
     @contextmanager
     def transaction(self, *, ring: Callable[[str], object] | None = None) -> Iterator[Session]:

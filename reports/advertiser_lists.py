@@ -15,7 +15,7 @@ from core.errors import Conflict, Fault, Invalid
 from core.runtime import Runtime
 from ledger import periods
 from partners.models import Campaign, Source
-from reports import csv_report, two_tier
+from reports import report_reading, two_tier
 from reports.advertiser_models import AdvertiserLine, AdvertiserList
 from reports.csv_report import NetworkRow, Rejected
 from reports.imports import CHUNK_ROWS, FILE_NAME_LENGTH_MAX, Upload
@@ -50,7 +50,7 @@ def load(runtime: Runtime, session: Session, upload: Upload, wanted: Wanted) -> 
     words, word_faults = two_tier.vocabulary(wanted.statuses)
     faults = [*_faults(session, wanted), *word_faults]
     try:
-        rows = csv_report.read(upload.from_start().read(), wanted.mapping)
+        rows = report_reading.read(upload.from_start(), wanted.mapping)
     except Invalid as problem:
         raise Invalid.of(*faults, *problem.faults) from None
     if faults:

@@ -1,50 +1,25 @@
-"""Reads a network's CSV report through a mapping: every row becomes a line or is rejected with a reason."""
+"""Reads a report that is CSV or TSV as rows of texts, and says what rows of every format come to."""
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import date
+from functools import partial
+from typing import IO
 
-from core import money
 from core.errors import Fault, Invalid
-from core.money import MoneyError
+from reports.report_layout import DELIMITERS, Layout
 
-CELL_LENGTH_MAX = 255
-STATUS_LENGTH_MAX = 40
-CONSTANT = "="  # "=EUR" is the currency EUR of every row; "EUR" is a column of that name
-
-_REQUIRED = {"transaction_id", "amount", "currency", "occurred_on"}
-_OPTIONAL = {"status", "click_id", "decimal", "delimiter"}
-_COLUMNS = ("transaction_id", "amount", "currency", "status", "click_id")
-_TIME_OF_DAY = ("%H", "%I", "%X", "%c")
-_DELIMITERS = (",", ";", "\t", "|")
-# An evening in autumn: a format that loses any part of the date does not bring it back.
-_SAMPLE = datetime(2026, 11, 30, 21, 4, 5, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class ReportMapping:
-    """Which column of a report says what. `currency_code` is the constant, set where no column says it."""
-
-    transaction_id: str
-    amount: str
-    currency: str | None
-    currency_code: str | None
-    status: str | None
-    click_id: str | None
-    date_column: str
-    date_format: str
-    timezone: ZoneInfo
-    decimal: str
-    delimiter: str
+# Measured: chunks of 4,096 rows cost the garbage collector as much as all of the reading.
+CHUNK_ROWS = 512
+# A file without an end of line must not be one line in memory; no cell of a report comes near it.
+LINE_LENGTH_MAX = 1 << 20
 
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """One line as the network reports it, at `line` of the file."""
+    """One line as the network reports it, at `line` of the file; `line_id` where the network gives lines ids."""
 
     line: int
     transaction_id: str | None
@@ -53,6 +28,8 @@ class NetworkRow:
     currency: str
     status: str | None
     occurred_on: date
+    group_key: str | None = None
+    line_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,196 +40,107 @@ class Rejected:
     reason: str
 
 
-def read(content: bytes, raw_mapping: object) -> Iterator[NetworkRow | Rejected]:
-    """Return the rows of the file, in its order.
+@dataclass(frozen=True)
+class Cells:
+    """Rows as texts, column by column: `columns[c][n]` is a cell of the row that begins on line `lines[n]`."""
 
-    Raise Invalid, with every fault of file and mapping at once, before the first row: a file that is not UTF-8, an
-    unknown key, a column that the header has not, a time zone nobody knows.
-    """
-    text, file_faults = _text(content)
-    delimiter = raw_mapping.get("delimiter", ",") if isinstance(raw_mapping, Mapping) else ","
-    delimiter = delimiter if delimiter in _DELIMITERS else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    if not file_faults:
+    lines: list[int]
+    columns: list[list[str]]
+    rejected: list[Rejected]
+
+
+Row = Sequence[str] | Rejected
+
+
+class CsvTable:
+    """A CSV file from its header on. Raises Invalid where there is no header."""
+
+    def __init__(self, file: IO[bytes], layout: Layout) -> None:
+        self._layout = layout
+        self._text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+        # Titles above the header are no CSV: a single quote in one would swallow the rows below it.
+        for _ in range(layout.head):
+            self._text.readline(LINE_LENGTH_MAX)
+        lines = iter(partial(self._text.readline, LINE_LENGTH_MAX), "")
+        self._reader = csv.reader(lines, delimiter=layout.delimiter, strict=True)
         try:
-            header = next(reader, None)
-        except csv.Error as error:
-            file_faults = [Fault("file", f"its header cannot be read: {error}")]
-        else:
-            file_faults = [] if header else [Fault("file", "is empty: it has no header")]
-    mapping, mapping_faults = _mapping(raw_mapping, header)
-    if mapping is None or header is None or file_faults:
-        raise Invalid.of(*file_faults, *mapping_faults)
-    return _rows(reader, header, mapping)
+            self.header = self._header()
+        except BaseException:
+            self.close()
+            raise
 
+    def close(self) -> None:
+        """Let go of the file. It stays open for whoever opened it: a forgotten wrapper would close it."""
+        self._text.detach()
 
-def _text(content: bytes) -> tuple[str, list[Fault]]:
-    try:
-        return content.decode("utf-8-sig"), []
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return "", [Fault("file", f"is not UTF-8: byte {error.start + 1}, in line {line}; save it as UTF-8")]
+    def chunks(self, columns: Sequence[str]) -> Iterator[Cells]:
+        """Yield the rows' `columns`, at most CHUNK_ROWS at a time."""
+        positions = [self.header.index(name) for name in columns]
+        return gathered(self._rows(), positions, width=len(self.header), foot=self._layout.foot)
 
-
-def _mapping(raw: object, header: list[str] | None) -> tuple[ReportMapping | None, list[Fault]]:
-    """Return the mapping, or everything wrong with it; without a header its columns are not looked for."""
-    if not isinstance(raw, Mapping):
-        return None, [Fault("mapping", "takes an object that names the columns")]
-    faults = [Fault(f"mapping.{key}", "is no key of a mapping") for key in raw if key not in _REQUIRED | _OPTIONAL]
-    faults += [Fault(f"mapping.{key}", "is missing") for key in sorted(_REQUIRED - set(raw))]
-    for key in _COLUMNS:
-        if key in raw:
-            faults += _column_faults(f"mapping.{key}", raw[key], header, is_constant_allowed=key == "currency")
-    if "occurred_on" in raw:
-        faults += _date_faults(raw["occurred_on"], header)
-    if raw.get("decimal", ".") not in (".", ","):
-        faults.append(Fault("mapping.decimal", 'takes "." or ","'))
-    if raw.get("delimiter", ",") not in _DELIMITERS:
-        faults.append(Fault("mapping.delimiter", "takes a comma, a semicolon, a tab or a bar"))
-    if faults:
-        return None, faults
-    when: Mapping[str, str] = raw["occurred_on"]
-    is_constant = raw["currency"].startswith(CONSTANT)
-    return ReportMapping(
-        transaction_id=raw["transaction_id"],
-        amount=raw["amount"],
-        currency=None if is_constant else raw["currency"],
-        currency_code=raw["currency"].removeprefix(CONSTANT) if is_constant else None,
-        status=raw.get("status"),
-        click_id=raw.get("click_id"),
-        date_column=when["column"],
-        date_format=when["format"],
-        timezone=ZoneInfo(when["timezone"]),
-        decimal=raw.get("decimal", "."),
-        delimiter=raw.get("delimiter", ","),
-    ), []
-
-
-def _column_faults(
-    field: str, column: object, header: list[str] | None, *, is_constant_allowed: bool = False
-) -> list[Fault]:
-    if not isinstance(column, str) or not column:
-        return [Fault(field, "takes the name of a column")]
-    if is_constant_allowed and column.startswith(CONSTANT):
+    def _header(self) -> list[str]:
         try:
-            money.exponent(column.removeprefix(CONSTANT))
-        except MoneyError as error:
-            return [Fault(field, str(error))]
-        return []
-    if header is not None and header.count(column) != 1:
-        reason = "stands more than once" if column in header else "does not stand"
-        return [Fault(field, f"column {column!r} {reason} in the header ({', '.join(header)})")]
-    return []
+            found = next(self._reader, None)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise Invalid.of(Fault("file", f"its header cannot be read: {error}")) from None
+        if not found:
+            raise Invalid.of(Fault("file", "is empty: it has no header"))
+        return [name.strip() for name in found]
 
-
-def _date_faults(when: object, header: list[str] | None) -> list[Fault]:
-    keys = {"column", "format", "timezone"}
-    if not isinstance(when, Mapping) or set(when) != keys:
-        return [Fault("mapping.occurred_on", 'takes {"column", "format", "timezone"}')]
-    faults = _column_faults("mapping.occurred_on.column", when["column"], header)
-    if not isinstance(when["format"], str) or not _says_a_date(when["format"]):
-        faults.append(Fault("mapping.occurred_on.format", "says no whole date; such as %Y-%m-%d or %d.%m.%Y %H:%M"))
-    if not isinstance(when["timezone"], str) or not _is_zone(when["timezone"]):
-        faults.append(Fault("mapping.occurred_on.timezone", "is no time zone, such as UTC or Europe/Berlin"))
-    return faults
-
-
-def _says_a_date(date_format: str) -> bool:
-    # %Z reads names such as "CST", which several zones share.
-    if "%Z" in date_format:
-        return False
-    try:
-        return datetime.strptime(_SAMPLE.strftime(date_format), date_format).date() == _SAMPLE.date()  # noqa: DTZ007
-    except ValueError:
-        return False
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
-        return False
-    return True
-
-
-def _rows(reader: Any, header: list[str], mapping: ReportMapping) -> Iterator[NetworkRow | Rejected]:
-    position = {name: at for at, name in enumerate(header)}
-    while True:
-        # A quoted cell may hold line ends: a row is named by the line it begins on.
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield Rejected(line, f"cannot be read as CSV: {error}")
-            continue
-        if cells is None:
+    def _rows(self) -> Iterator[tuple[int, Row]]:
+        reader, head = self._reader, self._layout.head
+        while True:
+            # A quoted cell may hold line ends: a row is named by the line it begins on.
+            line = head + reader.line_num + 1
+            try:
+                for cells in reader:
+                    if cells:
+                        yield line, cells
+                    line = head + reader.line_num + 1
+            except csv.Error as error:
+                yield line, Rejected(line, f"cannot be read as CSV: {error}")
+                continue
             return
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            yield Rejected(line, f"has {len(cells)} cells where the header has {len(header)}")
-            continue
-        try:
-            yield _row(line, lambda column, cells=cells: cells[position[column]].strip(), mapping)
-        except ValueError as error:
-            yield Rejected(line, str(error))
 
 
-def _row(line: int, cell: Any, mapping: ReportMapping) -> NetworkRow:
-    """Return the row, or raise ValueError with the reason it cannot be one."""
-    transaction_id = _kept(cell(mapping.transaction_id), "transaction id", CELL_LENGTH_MAX)
-    click_id = _kept(cell(mapping.click_id), "click id", CELL_LENGTH_MAX) if mapping.click_id else None
-    if transaction_id is None and click_id is None:
-        message = "has no transaction id"
-        raise ValueError(message)
-    currency = mapping.currency_code or cell(mapping.currency)
-    amount = _amount(cell(mapping.amount), mapping.decimal)
-    return NetworkRow(
-        line=line,
-        transaction_id=transaction_id,
-        click_id=click_id,
-        amount_minor=money.parse(amount, currency).amount_minor,
-        currency=currency,
-        status=_kept(cell(mapping.status), "status", STATUS_LENGTH_MAX) if mapping.status else None,
-        occurred_on=_utc_date(cell(mapping.date_column), mapping),
-    )
+def gathered(
+    rows: Iterator[tuple[int, Row]], positions: Sequence[int], *, width: int, foot: int = 0
+) -> Iterator[Cells]:
+    """Yield `rows` in chunks of columns, without the last `foot` of them; one with another number of cells is bad."""
+    lines: list[int] = []
+    held: list[Row] = []
+    for line, row in rows:
+        lines.append(line)
+        held.append(row)
+        if len(held) >= CHUNK_ROWS + foot:
+            yield _cells(lines[:CHUNK_ROWS], held[:CHUNK_ROWS], positions, width)
+            del lines[:CHUNK_ROWS], held[:CHUNK_ROWS]
+    last = max(0, len(held) - foot)
+    if last:
+        yield _cells(lines[:last], held[:last], positions, width)
 
 
-def _kept(text: str, name: str, length_max: int) -> str | None:
-    if len(text) > length_max:
-        message = f"its {name} is longer than {length_max} characters"
-        raise ValueError(message)
-    # PostgreSQL keeps no NUL, and none of the others is seen by a person who compares two ids.
-    if not text.isprintable():
-        message = f"its {name} holds a control character"
-        raise ValueError(message)
-    return text or None
+def _cells(lines: list[int], rows: list[Row], positions: Sequence[int], width: int) -> Cells:
+    rejected = []
+    # Nearly always all rows are good, and a look at each costs as much as reading it.
+    if Rejected in set(map(type, rows)) or set(map(len, rows)) - {width}:  # type: ignore[arg-type]
+        for line, row in zip(lines, rows, strict=True):
+            if isinstance(row, Rejected):
+                rejected.append(row)
+            elif len(row) != width:
+                rejected.append(Rejected(line, f"has {len(row)} cells where the header has {width}"))
+        bad = {each.line for each in rejected}
+        kept = [(line, row) for line, row in zip(lines, rows, strict=True) if line not in bad]
+        lines, rows = [line for line, _ in kept], [row for _, row in kept]
+    turned = list(zip(*rows, strict=True)) if rows else [()] * width
+    return Cells(lines, [[cell.strip() for cell in turned[at]] for at in positions], rejected)
 
 
-def _amount(text: str, decimal: str) -> str:
-    if decimal == ".":
-        return text
-    if "." in text:
-        message = f"{text!r} is not an amount with a decimal comma, such as 12,50"
-        raise ValueError(message)
-    return text.replace(",", ".")
-
-
-def _utc_date(text: str, mapping: ReportMapping) -> date:
-    """Return the UTC date of a moment in the report's zone; a date without a time of day stays that date."""
-    try:
-        moment = datetime.strptime(text, mapping.date_format)  # noqa: DTZ007 - the zone is the mapping's, below
-    except ValueError:
-        message = f"{text!r} is not a date of the form {mapping.date_format}"
-        raise ValueError(message) from None
-    if moment.tzinfo is None:
-        if not any(directive in mapping.date_format for directive in _TIME_OF_DAY):
-            # Midnight would move every date of a zone east of Greenwich to the day before.
-            return moment.date()
-        moment = moment.replace(tzinfo=mapping.timezone)
-    try:
-        return moment.astimezone(UTC).date()
-    except OverflowError:
-        message = f"{text!r} lies outside the calendar"
-        raise ValueError(message) from None
+def likely_delimiter(file: IO[bytes], *, head: int = 0) -> str:
+    """Return the delimiter that stands most often in the header's line; a comma where none does."""
+    file.seek(0)
+    for _ in range(head):
+        file.readline(LINE_LENGTH_MAX)
+    line = file.readline(LINE_LENGTH_MAX).decode("utf-8", "replace")
+    file.seek(0)
+    return max(DELIMITERS, key=line.count)

@@ -51,13 +51,17 @@ class Upload:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did. `lines` = `new` + `repeated`; `statement_ids` has more than one id for a file of several."""
+    """What an import did. `lines` = `new` + `repeated`, and `restated` of these say something else than they did.
+
+    `statement_ids` has more than one id for a file of several.
+    """
 
     id: str
     statement_ids: list[str]
     lines: int
     new: int
     repeated: int
+    restated: int
     rejected: list[dict[str, Any]]
 
 
@@ -94,12 +98,16 @@ def finished(
     session: Session,
     done: list[tuple[Statement, tuple[int, int], list[dict[str, Any]]]],
     upload: Upload,
+    *,
+    restated: int = 0,
 ) -> Imported:
     """Write down of each statement how many lines came, how many were new, and which were rejected."""
     for statement, (came, new), rejected in done:
         statement.lines, statement.new, statement.repeated = came, new, came - new
         statement.rejected = rejected
         after = {"file_sha256": statement.file_sha256, "lines": came, "new": new, "rejected": len(rejected)}
+        if restated:
+            after["restated"] = restated
         audit.record(session, Act(upload.actor, "imported", "statement", statement.id, runtime.clock(), after=after))
     statements = [statement for statement, _, _ in done]
     return Imported(
@@ -108,5 +116,6 @@ def finished(
         lines=sum(statement.lines for statement in statements),
         new=sum(statement.new for statement in statements),
         repeated=sum(statement.repeated for statement in statements),
+        restated=restated,
         rejected=[bad for _, _, rejected in done for bad in rejected],
     )

@@ -33,6 +33,9 @@ def of_network(row: NetworkRow, *, source_id: str, period: str) -> Identity:
     The status is left out: it changes between two exports of the same line. The month is in: a line that a network
     lists in two months' reports is claimed twice, and must be seen.
     """
+    if row.line_id is not None:
+        # Whatever else of it changes, the network says that it is the same line.
+        return (source_id, period, "line_id", row.line_id)
     on = row.occurred_on.isoformat()
     return (source_id, period, on, row.amount_minor, row.currency, row.transaction_id, row.click_id)
 

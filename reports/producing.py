@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from core import csv_text
+from core.files import whole
 from ledger import periods
 from reports import report
 from reports.exports import producing
@@ -34,7 +35,7 @@ def produce(session: Session, report_name: str, form: str, period: str, folder: 
     """
     if report_name == MONTH:
         path = folder / f"{MONTH}-{period}.{form}"
-        producing.whole(path, lambda temporary: _write_month(session, form, period, temporary))
+        whole(path, lambda temporary: _write_month(session, form, period, temporary))
         return path
     takes = report_named(report_name).takes
     filters = {"period": period} if "period" in takes else {"as_of": periods.bounds(period)[1].isoformat()}

@@ -17,7 +17,7 @@ from core.runtime import installed
 from ledger import periods
 from ledger.models import Period
 from postback.models import Conversion
-from reports import bills, checks, closing, custody, network_imports, queries, reconciliation, report
+from reports import bills, checks, closing, custody, network_imports, queries, reconciliation, report, report_mappings
 from reports.bills import Wanted
 from reports.exports import answering, older
 from reports.imports import Imported, Upload
@@ -63,10 +63,11 @@ _SEES_CONVERSIONS = actors(*EVERYONE, scope="conversions:read")
     status=201, creates=True,
 )  # fmt: skip
 def import_network_report(session: Session, body: NetworkReport) -> Imported:
-    """Import a network's CSV report of a month; good rows are loaded once, every bad one is listed."""
-    return network_imports.load(
-        installed(), session, _upload(body.file), source_id=body.source_id, period=body.period, mapping=body.mapping
-    )
+    """Import a network's report of a month, CSV, TSV, JSON or XLSX; good rows load once, every bad one is listed."""
+    upload = _upload(body.file)
+    mapping = report_mappings.reading(session, upload.file, body.mapping)
+    wanted = network_imports.Wanted(body.source_id, body.period, mapping)
+    return network_imports.load(installed(), session, upload, wanted)
 
 
 @endpoint(

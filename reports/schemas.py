@@ -9,14 +9,23 @@ import marshmallow as ma
 from flask_smorest.fields import Upload
 from werkzeug.datastructures import FileStorage
 
+from core.errors import Invalid
 from core.http.wire import Moment, MoneySchema, PageQuerySchema, Text, Wire, listing
 from ledger.schemas import PERIOD
 from postback.schemas import ConversionSchema
+from reports import mapping_text
 from reports.bills import LAYOUTS, Dates, Lines, Wanted
 from reports.matching import DiscrepancyClass, DiscrepancyState, Leg
 from reports.queries import DiscrepancyQuery, RunQuery
+from reports.report_mappings import NAME
 
 _ID = ma.validate.Length(1, 40)
+MAPPING_METADATA = {
+    "type": "string",
+    "description": "YAML or JSON: transaction_id, amount, currency (a column or =EUR), occurred_on {column, format, "
+    "timezone}; optional status, click_id, group_key, line_id, decimal, thousands, negate, format, delimiter, skip, "
+    "sheet, path. Or the name of a mapping that is kept or built in; without one the only one that fits is taken",
+}
 
 
 def is_file(value: object) -> None:
@@ -37,14 +46,27 @@ class JsonText(ma.fields.Field[Any]):
             raise ma.ValidationError(message) from None
 
 
+class MappingText(ma.fields.Field[Any]):
+    """A mapping in a form field: YAML or JSON, or the name of one that is kept or built in."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> Any:
+        text = value.strip() if isinstance(value, str) else ""
+        if NAME.fullmatch(text):
+            return text
+        try:
+            return mapping_text.read(text)
+        except Invalid as problem:
+            raise ma.ValidationError([fault.reason for fault in problem.faults]) from None
+
+
 @dataclass(frozen=True)
 class NetworkReport:
-    """A network's report to import; `mapping` says which column is what (reports/csv_report.py checks it)."""
+    """A network's report to import; `mapping` says which column is what, or names a mapping."""
 
     file: FileStorage
     source_id: str
     period: str
-    mapping: Mapping[str, Any]
+    mapping: Mapping[str, Any] | str | None = None
 
 
 class NetworkReportSchema(Wire):
@@ -55,14 +77,7 @@ class NetworkReportSchema(Wire):
     file = Upload(required=True, validate=is_file)
     source_id = Text(required=True, validate=_ID)
     period = ma.fields.String(required=True, validate=PERIOD)
-    mapping = JsonText(
-        required=True,
-        metadata={
-            "type": "string",
-            "description": "JSON: transaction_id, amount, currency (a column or =EUR), occurred_on {column, format, "
-            "timezone}; optional status, click_id, decimal, delimiter",
-        },
-    )
+    mapping = MappingText(load_default=None, metadata=MAPPING_METADATA)
 
 
 class RejectedSchema(ma.Schema):
@@ -80,6 +95,9 @@ class ImportedSchema(ma.Schema):
     lines = ma.fields.Integer(required=True)
     new = ma.fields.Integer(required=True)
     repeated = ma.fields.Integer(required=True)
+    restated = ma.fields.Integer(
+        required=True, metadata={"description": "repeated lines that say something else by now, such as their status"}
+    )
     rejected = ma.fields.List(ma.fields.Nested(RejectedSchema), required=True)
 
 

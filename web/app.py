@@ -19,6 +19,7 @@ import reports.advertiser_routes
 import reports.bank_routes
 import reports.delivery.routes
 import reports.exports.routes
+import reports.importing.routes
 import reports.match_act_routes
 import reports.match_routes
 import reports.period_routes
@@ -117,6 +118,7 @@ def rooms() -> flask.Flask:
         reports.period_routes.blueprint,
         reports.delivery.routes.blueprint,
         reports.exports.routes.blueprint,
+        reports.importing.routes.blueprint,
         reports.bank_routes.blueprint,
         stage_runs.blueprint,
         audit.blueprint,

@@ -55,6 +55,7 @@ def build(settings: Settings) -> Runtime:
         fx_rates=settings.fx_rates,
         deliveries=settings.var_dir / "deliveries",
         exports=settings.var_dir / "exports",
+        imports=settings.var_dir / "imports",
     )
 
 

@@ -1,36 +1,26 @@
 """The command line's groups for the business: sources, imports, reconciliations, keys."""
 
-import json
 import sys
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import click
 import sqlalchemy as sa
 from flask.cli import AppGroup
 
-from core.errors import Fault, Invalid
 from core.http import idempotency
 from core.runtime import installed
 from ledger.periods import period_of
 from partners import secrets, sources
 from partners.models import Source
-from reports import bank_imports, network_imports, queries, reconciliation
-from reports.bank_formats.reading import AUTO, FORMATS
-from reports.bank_imports import Wanted
-from reports.imports import Imported, Upload
+from reports import queries, reconciliation
 from reports.matching import Leg
-from web import audit_heads, period_commands
-from web.command_line import COMMAND_LINE, faults_said, say
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-MONTH = click.DateTime(["%Y-%m"])
+from web import audit_heads, import_commands, period_commands
+from web.command_line import COMMAND_LINE, MONTH, faults_said, say
 
 
 def groups() -> list[AppGroup]:
     """Return the groups."""
-    return [_source(), _import(), _reconcile(), _keys()]
+    return [_source(), import_commands.group(), _reconcile(), _keys()]
 
 
 def _source() -> AppGroup:
@@ -71,47 +61,6 @@ def _source() -> AppGroup:
             found = session.scalars(sa.select(Source).order_by(Source.id)).all()
         values = {"items": [{"id": each.id, "name": each.name, "state": each.state} for each in found]}
         say(values, "\n".join(f"{each.id}  {each.state:<8} {each.name}" for each in found) or "none yet", as_json)
-
-    return group
-
-
-def _import() -> AppGroup:
-    group = AppGroup("import", help="Network reports and bank statements.")
-
-    @group.command("network-report")
-    @click.argument("file", type=FILE)
-    @click.option("--source", "source_id", required=True, help="Whose report it is: src_..")
-    @click.option("--period", type=MONTH, required=True, help="The month it is about: YYYY-MM.")
-    @click.option("--mapping", type=FILE, required=True, help="A JSON file that says which column is what.")
-    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
-    def network_report(file: Path, source_id: str, period: datetime, mapping: Path, *, as_json: bool) -> None:
-        """Import a network's CSV report of a month."""
-        runtime = installed()
-        with faults_said(), file.open("rb") as opened, runtime.transaction() as session:
-            imported = network_imports.load(
-                runtime,
-                session,
-                Upload(file.name, opened, COMMAND_LINE),
-                source_id=source_id,
-                period=period_of(period.date()),
-                mapping=_object(mapping),
-            )
-        _say_imported(imported, as_json=as_json)
-
-    @group.command("bank-statement")
-    @click.argument("file", type=FILE)
-    @click.option("--account", help="The IBAN it is of; without it each statement goes to the account that it names.")
-    @click.option("--format", "format_", type=click.Choice([AUTO, *FORMATS]), default=AUTO, show_default=True)
-    @click.option("--mapping", type=FILE, help="For CSV: a JSON file that says which column is what.")
-    @click.option("--json", "as_json", is_flag=True, help="Print for machines.")
-    def bank_statement(file: Path, account: str | None, format_: str, mapping: Path | None, *, as_json: bool) -> None:
-        """Import a bank's file: camt.053, MT940, BAI2, OFX, or CSV with a mapping."""
-        runtime = installed()
-        with faults_said(), file.open("rb") as opened, runtime.transaction() as session:
-            upload = Upload(file.name, opened, COMMAND_LINE)
-            wanted = Wanted(format_, account, _object(mapping) if mapping else None)
-            imported = bank_imports.load(runtime, session, upload, wanted)
-        _say_imported(imported, as_json=as_json)
 
     return group
 
@@ -172,28 +121,3 @@ def _keys() -> AppGroup:
         )
 
     return group
-
-
-def _object(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise Invalid.of(Fault("mapping", f"is no JSON: {error}")) from error
-    if not isinstance(found, dict):
-        raise Invalid.of(Fault("mapping", "is a JSON object"))
-    return found
-
-
-def _say_imported(imported: Imported, *, as_json: bool) -> None:
-    rejected = "".join(f"\n  line {row['line']}: {row['reason']}" for row in imported.rejected)
-    say(
-        {
-            "id": imported.id,
-            "lines": imported.lines,
-            "new": imported.new,
-            "repeated": imported.repeated,
-            "rejected": imported.rejected,
-        },
-        f"{imported.id}: {imported.new} new, {imported.repeated} repeated, {len(imported.rejected)} rejected{rejected}",
-        as_json,
-    )

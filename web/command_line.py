@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -10,6 +11,8 @@ from core.actors import system
 from core.errors import Problem
 
 COMMAND_LINE = system("command line")
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MONTH = click.DateTime(["%Y-%m"])
 
 
 @contextmanager

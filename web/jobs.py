@@ -2,6 +2,7 @@
 
 import postback.jobs
 import reports.exports.jobs
+import reports.importing.jobs
 from access import people
 from core.http import idempotency
 from core.runtime import installed
@@ -16,6 +17,7 @@ def purge() -> None:
         people.forget_ended_sessions(session, now=now)
         idempotency.forget(session, before=now - idempotency.KEPT)
     reports.exports.jobs.tidy()
+    reports.importing.jobs.tidy()
     postback.jobs.tidy_receipts()
 
 

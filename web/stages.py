@@ -9,6 +9,7 @@ import payouts.jobs
 import postback.jobs
 import reports.delivery.jobs
 import reports.exports.jobs
+import reports.importing.jobs
 import reports.jobs
 import reports.resolving.jobs
 import web.jobs
@@ -46,6 +47,9 @@ _TABLE: tuple[Stage, ...] = (
         reports.delivery.jobs.deliver,
         every_s=300,
         does="delivers reports whose day has come",
+    ),
+    Stage(
+        "importing", reports.importing.jobs.import_reports, every_s=10, does="loads networks' reports that were sent in"
     ),
     Stage("exporting", reports.exports.jobs.export, every_s=10, does="writes the reports people asked for to files"),
     Stage("reprocessing", postback.jobs.reprocess, every_s=10, does="reads long windows of receipts again, as agreed"),

@@ -12,6 +12,7 @@ import postback.models
 import reports.advertiser_models
 import reports.delivery.models
 import reports.exports.models
+import reports.importing.models
 import reports.match_models
 import reports.models
 import reports.period_models
@@ -33,6 +34,7 @@ ROOMS = (
     reports.advertiser_models,
     reports.match_models,
     reports.exports.models,
+    reports.importing.models,
     reports.models,
     reports.remittance_models,
     reports.resolving.models,

@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import Role
-from core import audit, doorbell, rows
+from core import audit, doorbell, leasing, rows
 from core.actors import Actor
 from core.audit import Act
-from core.database import claim
 from core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from core.http.paging import narrowed
 from core.http.wire import PageQuery
@@ -24,12 +23,8 @@ from reports.exports.producing import Produced, Wanted
 
 STAGE = "exporting"
 KEPT = timedelta(days=7)
-# Told of its rows a worker renews it; one that is silent for so long is gone, and its export starts anew.
-LEASE = timedelta(minutes=5)
-ATTEMPTS_MAX = 3
 # Of one person or token. More than that is a mistake in a program, and would keep everybody else waiting.
 WAITING_MAX = 20
-ERROR_LENGTH_MAX = 500
 # How the ids of people and tokens begin, under which their own marks stand.
 _OWN_MARKS = ("stf_", "tok_")
 # Beside whoever asked for it, they may have every export.
@@ -55,14 +50,12 @@ class ExportQuery(PageQuery):
 
 
 @dataclass(frozen=True)
-class Job:
-    """An export that this worker makes, as its `attempt`: what is recorded of it counts only while that is the last."""
+class Job(leasing.Held):
+    """An export that this worker makes."""
 
-    id: str
     report: str
     format: str
     filters: Mapping[str, Any]
-    attempt: int
     started_at: datetime
 
 
@@ -75,7 +68,9 @@ def ask(runtime: Runtime, session: Session, asked: Wanted, *, actor: Actor) -> E
     if mark is not None and mark != actor.id and mark.startswith(_OWN_MARKS):
         raise Invalid.of(Fault("filters.mark", "is somebody else's own: name one that you share"))
     # Nobody waits for this answer, so that the count may be one off where two ask at once.
-    waiting = session.scalar(sa.select(sa.func.count(Export.id)).where(Export.asked_by == actor.id, _is_unfinished()))
+    waiting = session.scalar(
+        sa.select(sa.func.count(Export.id)).where(Export.asked_by == actor.id, leasing.is_unfinished(Export))
+    )
     if (waiting or 0) >= WAITING_MAX:
         message = f"{WAITING_MAX} exports of yours are not done yet: ask again when they are"
         raise Conflict(message, slug="too-many-exports")
@@ -131,33 +126,25 @@ def ready(export: Export) -> str:
 
 def is_any_waiting(session: Session, now: datetime) -> bool:
     """Say whether a worker has something to do."""
-    return session.scalar(sa.select(Export.id).where(_is_waiting(now)).limit(1)) is not None
+    return session.scalar(sa.select(Export.id).where(leasing.is_waiting(Export, now)).limit(1)) is not None
 
 
 def claimed(runtime: Runtime, session: Session) -> Job | None:
     """Take the export that has waited longest, or one whose worker has gone; None when none waits.
 
-    One that was begun ATTEMPTS_MAX times is given up: whatever ended its workers would end this one.
+    One that was begun leasing.ATTEMPTS_MAX times is given up: whatever ended its workers would end this one.
     """
     now = runtime.clock()
-    while True:
-        export = session.scalar(claim(sa.select(Export).where(_is_waiting(now)).order_by(Export.id).limit(1)))
-        if export is None:
-            return None
-        if export.attempts < ATTEMPTS_MAX:
-            break
-        _end(export, ExportState.FAILED, now)
-        export.error = f"its worker was stopped {ATTEMPTS_MAX} times before it was done"
-        session.flush()
-    export.state, export.attempts, export.rows_done = ExportState.RUNNING, export.attempts + 1, 0
-    export.leased_until = now + LEASE
-    return Job(export.id, export.report, export.format, export.filters, export.attempts, now)
+    export = leasing.taken(session, Export, now)
+    if export is None:
+        return None
+    export.rows_done = 0
+    return Job(export.id, export.attempts, export.report, export.format, export.filters, now)
 
 
 def note_progress(runtime: Runtime, session: Session, job: Job, rows_done: int) -> None:
     """Note how many rows are done, and that its worker lives."""
-    values = {"rows_done": rows_done, "leased_until": runtime.clock() + LEASE}
-    session.execute(sa.update(Export).where(*_is_ours(job)).values(values))
+    leasing.renew(session, Export, job, runtime.clock(), rows_done=rows_done)
 
 
 def finish(runtime: Runtime, session: Session, job: Job, produced: Produced, *, stored_as: str, file_name: str) -> bool:
@@ -165,14 +152,14 @@ def finish(runtime: Runtime, session: Session, job: Job, produced: Produced, *, 
 
     In the second case the export waits again, and tells what is left to tell.
     """
-    export = _locked(session, job)
+    export = leasing.locked(session, Export, job)
     if export is None:
         return False
     now = runtime.clock()
     if not marks.move(session, export, produced.filters, now):
         export.state, export.leased_until, export.attempts = ExportState.WAITING, None, export.attempts - 1
         return False
-    _end(export, ExportState.FINISHED, now)
+    leasing.end(export, ExportState.FINISHED, now)
     export.filters = produced.filters.shown()
     export.rows, export.rows_done = produced.rows, produced.rows
     export.size_bytes, export.sha256, export.stored_as = produced.size_bytes, produced.sha256, stored_as
@@ -183,10 +170,7 @@ def finish(runtime: Runtime, session: Session, job: Job, produced: Produced, *, 
 
 def fail(runtime: Runtime, session: Session, job: Job, reason: str) -> None:
     """Record why it cannot be made."""
-    export = _locked(session, job)
-    if export is not None:
-        _end(export, ExportState.FAILED, runtime.clock())
-        export.error = reason[:ERROR_LENGTH_MAX]
+    leasing.fail(session, Export, job, runtime.clock(), reason)
 
 
 def expire(session: Session, now: datetime) -> None:
@@ -199,24 +183,3 @@ def states_of_files(session: Session, names: Collection[str]) -> dict[str, str]:
     """Return the state of the export of each of `names` that is recorded as the file of one."""
     found = session.execute(sa.select(Export.stored_as, Export.state).where(Export.stored_as.in_(names)))
     return {str(row.stored_as): row.state for row in found}
-
-
-def _end(export: Export, state: ExportState, now: datetime) -> None:
-    export.state, export.finished_at, export.leased_until = state, now, None
-
-
-def _is_unfinished() -> sa.ColumnElement[bool]:
-    return Export.state.in_((ExportState.WAITING, ExportState.RUNNING))
-
-
-def _is_waiting(now: datetime) -> sa.ColumnElement[bool]:
-    is_left = sa.and_(Export.state == ExportState.RUNNING, Export.leased_until < now)
-    return sa.or_(Export.state == ExportState.WAITING, is_left)
-
-
-def _is_ours(job: Job) -> tuple[sa.ColumnElement[bool], ...]:
-    return (Export.id == job.id, Export.state == ExportState.RUNNING, Export.attempts == job.attempt)
-
-
-def _locked(session: Session, job: Job) -> Export | None:
-    return session.scalar(sa.select(Export).where(*_is_ours(job)).with_for_update())

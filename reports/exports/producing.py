@@ -1,8 +1,5 @@
 """A report becomes a file: whole, or not at all."""
 
-import hashlib
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from core.errors import Fault, Invalid
+from core.files import whole
 from core.runtime import installed
 from ledger.exports import WRITERS, Writer
 from reports.exports import filtering, marks
@@ -23,7 +21,6 @@ from reports.exports.tables import Table
 from reports.exports.texts import gathered
 
 ROWS_A_TICK = 5_000
-_CHUNK_BYTES = 1 << 20
 
 PartT = TypeVar("PartT")
 Tick = Callable[[int], None]
@@ -150,29 +147,6 @@ def filled_in(session: Session, asked: Wanted, now: datetime) -> Filters:
     return marks.between(session, filters, now) if "until" in asked.report.takes else filters
 
 
-def whole(path: Path, fill: Callable[[Path], None]) -> tuple[int, str]:
-    """Have `fill` write a temporary file, bring it to the disk and then under its name; return its size and SHA-256.
-
-    Only its owner may read it: reports name people and amounts.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    temporary.touch(mode=0o600, exist_ok=False)
-    try:
-        fill(temporary)
-        digest, size_bytes = hashlib.sha256(), 0
-        with temporary.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                size_bytes += len(chunk)
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return size_bytes, digest.hexdigest()
-
-
 class _Watched:
     """Counts what is written, tells of it, and stops it where it is too much."""
 
@@ -217,12 +191,3 @@ def _why_not(report: Report, form: str) -> str:
     if form in WRITERS:
         return f"is for the journal alone; this report is written as {', '.join(formats_of(report))}"
     return f"is none of {', '.join(formats_of(report))}"
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name is on the disk once its folder is.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from bench import month
 from bench.month import Truth
 from bench.scene import Scene
 from core.runtime import Runtime
-from reports import csv_report
+from reports import report_reading
 from reports.csv_report import NetworkRow
 
 ROWS = 1000
@@ -23,7 +23,7 @@ def test_the_report_of_a_month_is_read_whole_and_differs_from_ours_exactly_as_sa
 
     count = month.write_report(file, found)
 
-    rows = list(csv_report.read(file.getvalue().encode(), month.MAPPING))
+    rows = list(report_reading.read(io.BytesIO(file.getvalue().encode()), month.MAPPING))
     ours = {case.transaction_id: case.ours_minor for case in found if case.ours_minor is not None}
     by_click = {case.click_id: case.ours_minor for case in found if case.ours_minor is not None}
     theirs = Counter(row.transaction_id for row in rows if isinstance(row, NetworkRow))

@@ -1,5 +1,7 @@
 """A network's CSV report, read without guessing."""
 
+import io
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Invalid
-from reports.csv_report import NetworkRow, Rejected, read
+from reports import report_reading
+from reports.csv_report import NetworkRow, Rejected
 
 FILES = Path(__file__).parent / "files"
 MAPPING: dict[str, Any] = {
@@ -26,6 +29,10 @@ SMALL = {
     "currency": "=EUR",
     "occurred_on": {"column": "day", "format": "%Y-%m-%d", "timezone": "UTC"},
 }
+
+
+def read(content: bytes, mapping: object) -> Iterator[NetworkRow | Rejected]:
+    return report_reading.read(io.BytesIO(content), mapping)
 
 
 def faults(content: bytes, mapping: object) -> list[str]:

@@ -14,7 +14,8 @@ from rich.console import Console
 from schwifty import IBAN
 
 from core.runtime import Runtime
-from reports import csv_report
+from reports import report_reading
+from reports.csv_report import NetworkRow
 from tests.conftest import KEY_ENCRYPTION_KEY, SECRET_KEY, Caller
 from tests.reports import bank_files
 from web import launch
@@ -108,9 +109,9 @@ def test_each_network_s_report_is_read_back_line_for_line() -> None:
     for report in planted.reports(data.sample(OCTOBER)):
         style = files.STYLES[report.network]
 
-        rows = list(csv_report.read(files.network_report(report), style.mapping))
+        rows = list(report_reading.read(io.BytesIO(files.network_report(report)), style.mapping))
 
-        read = [row for row in rows if isinstance(row, csv_report.NetworkRow)]
+        read = [row for row in rows if isinstance(row, NetworkRow)]
         assert [(row.transaction_id, row.amount_minor, row.currency) for row in read] == [
             (line.transaction_id, int(line.amount * 100), line.currency) for line in report.lines
         ]

@@ -12,6 +12,7 @@ import pypdf
 import pytest
 import sqlalchemy as sa
 
+from core import leasing
 from core.actors import system
 from core.audit import AuditEntry
 from core.errors import Conflict, Invalid
@@ -138,7 +139,7 @@ def test_what_ends_every_worker_is_given_up_and_what_breaks_is_told(
     deadly = asked(machine)
     clock.advance(seconds=1)
     too_long = asked(machine, format="pdf")
-    for _ in range(asking.ATTEMPTS_MAX):
+    for _ in range(leasing.ATTEMPTS_MAX):
         with runtime.transaction() as session:
             assert asking.claimed(runtime, session) is not None
         clock.advance(minutes=5, seconds=1)

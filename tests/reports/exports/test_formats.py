@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from core.errors import Invalid
+from core.files import whole
 from reports.exports import producing, texts, xlsx
 from reports.exports.formats import FORMATS, into_file
 from reports.exports.tables import Column, Kind, Row, Table
@@ -217,9 +218,9 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         temporary.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    size_bytes, sha256 = producing.whole(path, lambda temporary: into_file(iter([b"fi", b"rst"]), temporary))
+    size_bytes, sha256 = whole(path, lambda temporary: into_file(iter([b"fi", b"rst"]), temporary))
     with pytest.raises(KeyboardInterrupt):
-        producing.whole(path, half)
+        whole(path, half)
 
     assert (size_bytes, sha256[:8], path.read_bytes()) == (5, "a7937b64", b"first")
     assert [each.name for each in path.parent.iterdir()] == ["file.csv"]
