@@ -17,6 +17,7 @@ from payouts.batches import NewBatch
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from payouts.states import ItemState, PayoutState
 from postback.models import Conversion
+from tests.conftest import EXAMPLES_TIMES
 from tests.payouts.books import Books
 
 GATHERER, RELEASER = Actor(ActorKind.STAFF, "stf_gathers"), Actor(ActorKind.STAFF, "stf_releases")
@@ -229,7 +230,7 @@ def test_in_every_reachable_state_the_money_adds_up(quick: Books) -> None:
     run_state_machine_as_test(
         type("PaymentsOnTheseBooks", (Payments,), of_books),
         settings=settings(
-            max_examples=40, stateful_step_count=40, deadline=None, derandomize=True,
+            max_examples=12 * EXAMPLES_TIMES, stateful_step_count=40, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

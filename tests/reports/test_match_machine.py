@@ -23,7 +23,7 @@ from reports.match_models import Match, MatchEvent, MatchRejection
 from reports.matching import Leg
 from reports.models import Discrepancy
 from tests.builders import Builder
-from tests.conftest import TestClock
+from tests.conftest import EXAMPLES_TIMES, TestClock
 from tests.reports.conftest import Reconcile
 from tests.reports.suggesting import forget, suggest
 
@@ -271,7 +271,7 @@ def test_whatever_people_do_nothing_is_taken_twice_or_lost_and_the_story_is_whol
     run_state_machine_as_test(
         type("MatchesHere", (Matches,), here),
         settings=settings(
-            max_examples=8, stateful_step_count=20, deadline=None, derandomize=True,
+            max_examples=6 * EXAMPLES_TIMES, stateful_step_count=20, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from reports.match_models import Match
 from reports.matching import Leg
 from reports.models import Discrepancy, Reconciliation
 from tests.builders import Builder
-from tests.conftest import TestClock
+from tests.conftest import EXAMPLES_TIMES, TestClock
 from tests.reports.conftest import Reconcile, classes
 
 SEPTEMBER = datetime(2026, 9, 30, 23, 59, 59, tzinfo=UTC)
@@ -196,7 +196,7 @@ items = st.lists(
 ORDER = Random(1)  # noqa: S311 - shuffles rows, guards nothing
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15 * EXAMPLES_TIMES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(ours=[("A", 1, "EUR"), ("A", 2, "EUR")], theirs=[("A", 2, "EUR")], elsewhere=set(), order=ORDER)
 @example(ours=[("A", 1, "EUR")], theirs=[("A", 1, "USD"), ("A", 2, "EUR")], elsewhere={"A"}, order=ORDER)
 @given(ours=items, theirs=items, elsewhere=st.sets(st.sampled_from(["A", "B", "C"])), order=st.randoms())
