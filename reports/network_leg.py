@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from core.database import day_number, streamed
 from core.fingerprints import fingerprint
@@ -224,22 +224,27 @@ class NetworkLeg:
         return its.correlate(NetworkLine)
 
     def _lonely_conversions(self, session: Session) -> Iterator[Found]:
-        twin = aliased(Conversion)
-        line_of_twin = (
-            sa.select(sa.func.min(PAIRS.c.their_id))
-            .where(
-                PAIRS.c.our_id == twin.id,
-                twin.source_id == Conversion.source_id,
-                twin.transaction_id == Conversion.transaction_id,
-                twin.event == Conversion.event,
+        # All of them first, then their twins: asked one by one, each would look through every pair of the month.
+        lonely = (
+            sa.select(
+                Conversion.id, Conversion.source_id, Conversion.transaction_id, Conversion.event,
+                Conversion.payout_minor, Conversion.currency,
             )
-            .correlate(Conversion)
-            .scalar_subquery()
+            .where(self._is_ours, is_open(Conversion.id, ours=True))
+            .cte("lonely")
+        )  # fmt: skip
+        same = (Conversion.source_id, Conversion.transaction_id, Conversion.event)
+        lines = (
+            sa.select(lonely.c.id, sa.func.min(PAIRS.c.their_id).label("line_id"))
+            .join_from(lonely, Conversion, sa.and_(*(lonely.c[column.key] == column for column in same)))
+            .join(PAIRS, PAIRS.c.our_id == Conversion.id)
+            .group_by(lonely.c.id)
+            .subquery("lines")
         )
         statement = sa.select(
-            Conversion.id, Conversion.source_id, Conversion.payout_minor, Conversion.currency,
-            line_of_twin.label("line_of_twin"),
-        ).where(self._is_ours, is_open(Conversion.id, ours=True))  # fmt: skip
+            lonely.c.id, lonely.c.source_id, lonely.c.payout_minor, lonely.c.currency,
+            lines.c.line_id.label("line_of_twin"),
+        ).join_from(lonely, lines, lines.c.id == lonely.c.id, isouter=True)  # fmt: skip
         for row in streamed(session, statement):
             yield Found(
                 self.leg,
