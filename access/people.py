@@ -18,12 +18,15 @@ from access.roles import Role
 from core import audit
 from core.actors import Actor, ActorKind
 from core.audit import Act
-from core.errors import Conflict, Fault, Invalid
+from core.database import lock
+from core.errors import Conflict, Fault, Invalid, NotFound
+from core.rows import existing
 from core.runtime import Runtime
 
 PASSWORD_LENGTH_MIN = 12
 PASSWORD_LENGTH_MAX = 1000
 SESSION_LIFE = timedelta(hours=12)
+_SESSION_NAME_LENGTH = 12
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 # argon2id with the library's own parameters (RFC 9106, low-memory profile).
@@ -48,13 +51,7 @@ def create(runtime: Runtime, session: Session, *, email: str, roles: list[str], 
     faults = []
     if not _EMAIL.fullmatch(email):
         faults.append(Fault("email", "is not an e-mail address"))
-    faults += [
-        Fault("role", f"{role!r} does not exist; these do: {', '.join(Role)}")
-        for role in roles
-        if role not in set(Role)
-    ]
-    if not roles:
-        faults.append(Fault("role", "a person needs at least one"))
+    faults += _role_faults(roles)
     if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
         faults.append(Fault("password", f"takes {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters"))
     if faults:
@@ -122,6 +119,84 @@ def actor_of(staff: Staff) -> Actor:
 def close_session(session: Session, token: str) -> None:
     """End a session; an unknown one changes nothing."""
     session.execute(sa.delete(StaffSession).where(StaffSession.token_sha256 == _sha256(token)))
+
+
+def sessions_of(session: Session, staff_id: str, *, now: datetime) -> list[StaffSession]:
+    """Return a person's live sessions, the newest first."""
+    statement = sa.select(StaffSession).where(StaffSession.staff_id == staff_id, StaffSession.expires_at > now)
+    return list(session.scalars(statement.order_by(StaffSession.created_at.desc(), StaffSession.token_sha256)))
+
+
+def end_session(session: Session, staff_id: str, name: str, *, actor: Actor, now: datetime) -> None:
+    """End one of a person's sessions, by the first characters of its hash; raise NotFound."""
+    found = [each for each in sessions_of(session, staff_id, now=now) if session_name(each) == name]
+    if not found:
+        message = "this session is over, or never was"
+        raise NotFound(message)
+    for each in found:
+        session.delete(each)
+    audit.record(session, Act(actor, "ended a session of", "staff", staff_id, now))
+
+
+def session_name(found: StaffSession) -> str:
+    """Return what a session is called on pages: too little to be mistaken for its cookie, enough to tell it apart."""
+    return found.token_sha256[:_SESSION_NAME_LENGTH]
+
+
+def change_roles(session: Session, staff_id: str, roles: list[str], *, actor: Actor, now: datetime) -> Staff:
+    """Give a person other roles; raise Invalid with every fault, Conflict where no admin would be left."""
+    staff = existing(session, Staff, staff_id)
+    faults = _role_faults(roles)
+    if faults:
+        raise Invalid.of(*faults)
+    if Role.ADMIN not in roles:
+        _refuse_last_admin(session, staff)
+    before = {"roles": staff.roles}
+    staff.roles = sorted(set(roles))
+    act = Act(actor, "changed", "staff", staff.id, now, before=before, after={"roles": staff.roles})
+    audit.record(session, act)
+    return staff
+
+
+def disable(session: Session, staff_id: str, *, actor: Actor, now: datetime) -> Staff:
+    """Turn a person away from now on, and end every session of theirs; raise Conflict for the last admin."""
+    staff = existing(session, Staff, staff_id)
+    if staff.disabled_at is None:
+        _refuse_last_admin(session, staff)
+        staff.disabled_at = now
+        session.execute(sa.delete(StaffSession).where(StaffSession.staff_id == staff_id))
+        audit.record(session, Act(actor, "disabled", "staff", staff.id, now))
+    return staff
+
+
+def enable(session: Session, staff_id: str, *, actor: Actor, now: datetime) -> Staff:
+    """Let a person sign in again."""
+    staff = existing(session, Staff, staff_id)
+    if staff.disabled_at is not None:
+        staff.disabled_at = None
+        audit.record(session, Act(actor, "enabled", "staff", staff.id, now))
+    return staff
+
+
+def _refuse_last_admin(session: Session, staff: Staff) -> None:
+    # Of two admins who turn each other away one goes first.
+    lock(session, "admins")
+    if Role.ADMIN in staff.roles and not any(
+        Role.ADMIN in each.roles for each in enabled(session) if each.id != staff.id
+    ):
+        message = "no admin would be left: make another one first"
+        raise Conflict(message, slug="last-admin")
+
+
+def _role_faults(roles: list[str]) -> list[Fault]:
+    faults = [
+        Fault("role", f"{role!r} does not exist; these do: {', '.join(Role)}")
+        for role in roles
+        if role not in set(Role)
+    ]
+    if not roles:
+        faults.append(Fault("role", "a person needs at least one"))
+    return faults
 
 
 def forget_ended_sessions(session: Session, *, now: datetime) -> None:

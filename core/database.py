@@ -302,6 +302,13 @@ def day_number(session: Session, column: Any) -> sa.ColumnElement[int]:
     return sa.cast(sa.func.strftime("%s", column), sa.Integer) // 86_400
 
 
+def hour_number(session: Session, column: Any) -> sa.ColumnElement[int]:
+    """Return the hours from 1970 to `column`, a moment in UTC."""
+    if is_postgresql(session):
+        return sa.cast(sa.func.floor(sa.extract("epoch", column) / 3600), sa.Integer)
+    return sa.cast(sa.func.strftime("%s", column), sa.Integer) // 3600
+
+
 def lock(session: Session, name: str) -> None:
     """Hold the lock `name` until the transaction ends: of several transactions that ask, one goes on at a time."""
     if is_postgresql(session):
