@@ -44,6 +44,19 @@ def build(runtime: Runtime, source: Source) -> Example:
 
     Raise Conflict when the source has no live secret to sign with, or lacks a setting that its preset leaves open.
     """
+    signed = signed_request(runtime, source)
+    is_token = source.secrets[0].key_format == KeyFormat.TOKEN
+    template = url_template(source, sources.postback_url(runtime, source.id))
+    return Example(_curl(signed, body_kind(source)), template, _TOKEN_NOTE if is_token else None)
+
+
+def body_kind(source: Source) -> str:
+    """Return how a source's body is written: json, form or query."""
+    return _body_of(source, CATALOGUE[source.preset or ""] if source.scheme == PRESET else None)
+
+
+def signed_request(runtime: Runtime, source: Source) -> Request:
+    """Return the request of such an example; a static token, of which only the HMAC is kept, is a placeholder in it."""
     now = runtime.clock()
     live = secrets.live(runtime, source, now)
     if not live:
@@ -59,10 +72,7 @@ def build(runtime: Runtime, source: Source) -> Example:
     is_token = source.secrets[0].key_format == KeyFormat.TOKEN
     key = TOKEN_PLACEHOLDER.encode() if is_token else live[-1].key
     unsigned = _unsigned(runtime, source, scheme, Request(scheme.methods[0], source.id, url), preset=preset, now=now)
-    signed = scheme.sign(unsigned, key)
-    return Example(
-        _curl(signed, _body_of(source, preset)), url_template(source, url), _TOKEN_NOTE if is_token else None
-    )
+    return scheme.sign(unsigned, key)
 
 
 def url_template(source: Source, url: str) -> str:

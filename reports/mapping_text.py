@@ -1,4 +1,4 @@
-"""Reads what a person wrote as a mapping: YAML, of which JSON is a part."""
+"""Reads what a person wrote as a mapping or as rules: YAML, of which JSON is a part."""
 
 from typing import Any
 
@@ -37,15 +37,20 @@ _Loader.yaml_implicit_resolvers = {
 
 def read(text: str, *, field: str = "mapping") -> dict[str, Any]:
     """Return the object that `text` says; raise Invalid, with its line, for what is none."""
-    if len(text) > LENGTH_MAX:
-        raise Invalid.of(Fault(field, f"is longer than {LENGTH_MAX:,} characters"))
-    try:
-        found = yaml.load(text, _Loader)  # noqa: S506 - a safe loader that takes less than the safe one
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Invalid.of(Fault(field, f"is no YAML or JSON: {_said(error)}")) from None
+    found = parsed(text, field=field)
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise Invalid.of(Fault(field, "takes an object that names the columns"))
     return found
+
+
+def parsed(text: str, *, field: str) -> Any:
+    """Return what `text` says, an object or a list; raise Invalid, with its line, for what cannot be read."""
+    if len(text) > LENGTH_MAX:
+        raise Invalid.of(Fault(field, f"is longer than {LENGTH_MAX:,} characters"))
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a safe loader that takes less than the safe one
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise Invalid.of(Fault(field, f"is no YAML or JSON: {_said(error)}")) from None
 
 
 def written(mapping: Any) -> str:
