@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime-is-set-up
 DEVELOPMENT := $(VENV)/.development-is-set-up
 LOCK := $(PYTHON) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml
 
-.PHONY: help demo run test check lock migrate bench
+.PHONY: help demo run test check screenshots lock migrate bench
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,9 @@ check: $(DEVELOPMENT)  ## format, lint, types, floors and sizes
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m pytest -q tests/test_tidy.py
+
+screenshots: $(DEVELOPMENT)  ## pictures of the console with the demo's data, to docs/screenshots/
+	@exec $(PYTHON) -m tests.web.screenshots
 
 lock: $(DEVELOPMENT)  ## renew the lock files from pyproject.toml
 	$(LOCK) --upgrade -o deploy/requirements.lock

@@ -130,6 +130,11 @@ def _unexpected(error: Exception) -> flask.Response:
     return document(500, "unexpected", "something broke on our side; the log has it under the request id", [])
 
 
+def faults(messages: Any) -> list[Fault]:
+    """Return marshmallow's messages of one schema as faults."""
+    return _faults({"form": messages})
+
+
 def _faults(messages: Any, path: str = "") -> list[Fault]:
     """Flatten marshmallow's nested messages; the first level, webargs' location (json, query), says nothing."""
     if isinstance(messages, dict):

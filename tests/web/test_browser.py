@@ -1,5 +1,6 @@
 """The console in a real browser: scripts, content policy and forms as people meet them."""
 
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -7,25 +8,17 @@ from datetime import UTC, datetime
 
 import flask
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from approvals import queries
 from core.runtime import Runtime
 from tests.conftest import PASSWORD, TestClock
+from tests.web.chromium import FLAGS
 
 MISSING_CHROMIUM = "no Chromium: install Debian's chromium"
 WAIT_MS = 10_000
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +116,7 @@ def test_a_finance_person_signs_in_and_approves_a_payout(
 def test_no_page_scrolls_sideways_or_breaks_its_own_policy(
     tab: Page, complaints: list[str], staff: Callable[..., str], ask: Callable[..., str], width: int
 ) -> None:
-    staff("lena@example.com", "finance")
+    staff("lena@example.com", "finance", "admin", "auditor")
     request_id = ask(title="Mediengesellschaft Süddeutschland für Preisvergleiche mbH & Co. KG")
     tab.set_viewport_size({"width": width, "height": 800})
     sign_in(tab, "lena@example.com")
@@ -135,6 +128,9 @@ def test_no_page_scrolls_sideways_or_breaks_its_own_policy(
         "/month-end",
         "/month-end/2026-10",
         "/reports",
+        *("/today", "/payouts", "/batches", "/batches/new", "/imports", "/discrepancies", "/sources", "/sources/new"),
+        *("/receipts", "/receipts/check", "/affiliates", "/affiliates/new", "/rules", "/rules/approvals/new"),
+        *("/people", "/me", "/audit", "/delegations", "/month-end/2026-10/close"),
     ):
         tab.goto(path)
         expect(tab.get_by_role("button", name="Sign out").or_(tab.get_by_text("Menu")).first).to_be_attached()
@@ -152,4 +148,34 @@ def test_light_or_dark_is_kept_by_the_browser(tab: Page, complaints: list[str], 
     tab.goto("/conversions")
 
     assert tab.evaluate(theme) == "dark"
+    assert complaints == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_admin_makes_a_source_fires_at_it_and_sees_the_first_postback(
+    tab: Page, complaints: list[str], staff: Callable[..., str], address: str
+) -> None:
+    staff("ada@example.com", "admin")
+    sign_in(tab, "ada@example.com")
+
+    tab.goto("/sources/new")
+    tab.get_by_role("link", name="pb1", exact=True).click()
+    tab.get_by_label("Name").fill("Our own shop")
+    tab.get_by_role("button", name="Make the source").click()
+    expect(tab.get_by_role("heading", name="Its secret, this once")).to_be_visible()
+    tab.get_by_role("button", name="Test fire").click()
+    expect(tab.get_by_text("200 believed, as it should")).to_be_visible()
+    expect(tab.get_by_text("401 refused, as it should")).to_be_visible()
+    tab.get_by_role("link", name="Our own shop").click()
+    tab.get_by_text("A signed example, ready to run").click()
+    command = tab.get_by_role("group", name="Example").inner_text()
+    found = re.search(r"'?https?://[^/]+(/postback/[^' ]+)'?", command)
+    assert found is not None
+    fired = requests.get(f"{address}{found[1]}", timeout=10)
+    tab.goto("/receipts")
+
+    assert (fired.status_code, fired.json()["status"]) == (200, "accepted")
+    expect(tab.get_by_text("Believed").last).to_be_visible()
+    tab.goto("/sources")
+    expect(tab.get_by_text("Test mode").first).to_be_visible()
     assert complaints == []

@@ -204,7 +204,7 @@ def test_a_month_says_whether_it_can_close_and_what_differs(
 
     said = words_of(page)
     assert "October 2026 Open 1" in months
-    assert "1 discrepancy left." in said
+    assert "1 discrepancy left, \u22123.10 EUR." in said
     assert "1 of 3 ours, 2 theirs" in said
     assert "Amount mismatch" in said
     assert '<span class="neg">\u22123<span class="f">.10</span></span>' in page
@@ -230,6 +230,6 @@ def test_a_month_is_for_those_who_keep_the_books(app: flask.Flask, staff: Staff)
 
     home, month = get(client, "/"), get(client, "/month-end")
 
-    assert home.headers["Location"] == "/conversions"
+    assert home.headers["Location"] == "/today"
     assert (month.status_code, month.mimetype) == (403, "text/html")
     assert 'href="/month-end"' not in get(client, "/conversions").text

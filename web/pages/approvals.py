@@ -51,7 +51,7 @@ def approvals(session: Session) -> str:
 @page(blueprint, "GET", "/approvals/<request_id>", door=READERS)
 def approval(session: Session, request_id: str) -> str:
     """Show one request beside the queue."""
-    return _detail(session, request_id, None)
+    return detail(session, request_id, None)
 
 
 @page(blueprint, "POST", "/approvals/<request_id>/decision", door=DECIDERS)
@@ -66,7 +66,7 @@ def decide(session: Session, request_id: str) -> flask.Response | tuple[str, int
     outcome = decisions.decide(installed(), session, request_id, decision, actor=flask.g.actor)
     if isinstance(outcome, Refused):
         notice = _refused(session, request_id, outcome.reason, seen=decision.version)
-        return _detail(session, request_id, notice), problems.status_of(decisions.problem(outcome))
+        return detail(session, request_id, notice), problems.status_of(decisions.problem(outcome))
     return flask.make_response(flask.redirect(flask.url_for(".approval", request_id=request_id), 303))
 
 
@@ -96,7 +96,8 @@ def _queue(session: Session) -> dict[str, object]:
     }
 
 
-def _detail(session: Session, request_id: str, notice: Notice | None) -> str:
+def detail(session: Session, request_id: str, notice: Notice | None) -> str:
+    """Return the page of one request beside the queue, with what came of an act on it."""
     # Read anew: a decision was perhaps refused because of what another person did a moment ago.
     session.expire_all()
     shown = queries.one(session, request_id)
@@ -123,6 +124,7 @@ def _detail(session: Session, request_id: str, notice: Notice | None) -> str:
         may_decide=bool(me.roles & DECIDERS.roles)
         and queries.may_decide(session, request_id, me.id, installed().clock()),
         why_not=_why_not(shown, me.id),
+        may_comment=bool(me.roles & DECIDERS.roles),
         notice=notice,
         **_queue(session),
     )

@@ -6,24 +6,62 @@ from typing import Any
 import flask
 
 from core import money
-from web.pages import approvals, conversions, month_end, reports, session, words
+from web.pages import (
+    affiliates,
+    approval_acts,
+    approvals,
+    audit_log,
+    batches,
+    conversions,
+    discrepancies,
+    imports,
+    match_review,
+    month_end,
+    payouts,
+    people,
+    receipts,
+    reports,
+    rules,
+    session,
+    sources,
+    today,
+    words,
+)
+from web.pages.sums_in_words import in_words
 
 
 def register(app: flask.Flask) -> None:
     """Add the pages to `app`."""
     for blueprint in (
         session.blueprint,
+        today.blueprint,
+        affiliates.blueprint,
+        discrepancies.blueprint,
+        imports.blueprint,
+        audit_log.blueprint,
+        people.blueprint,
+        rules.blueprint,
+        match_review.blueprint,
+        receipts.blueprint,
+        sources.blueprint,
+        approval_acts.blueprint,
         approvals.blueprint,
+        batches.blueprint,
         conversions.blueprint,
         month_end.blueprint,
+        payouts.blueprint,
         reports.blueprint,
     ):
         app.register_blueprint(blueprint)
+    app.jinja_env.globals["money"] = money.Money
     app.jinja_env.filters.update(
         amount=words.amount,
         amounts=words.amounts,
         day=words.day,
         exact_moment=words.exact_moment,
+        in_words=in_words,
+        plain=lambda value: money.to_text(value.amount_minor, value.currency),
+        twice=lambda word: (word, word),
         column=_column,
         moment=words.moment,
         month=words.month,
@@ -37,7 +75,7 @@ def register(app: flask.Flask) -> None:
         visible=words.visible,
         visible_lines=_visible_lines,
         words=words.words,
-        words_first=lambda text: text[:1].upper() + text[1:] + ".",
+        words_first=words.sentence,
     )
 
 

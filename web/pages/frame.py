@@ -13,6 +13,7 @@ from approvals import queries
 from core.actors import Actor
 from core.http.doors import Door, DoorKind
 from core.runtime import installed
+from web.pages import toast
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
@@ -53,12 +54,19 @@ def page(
                 response = flask.make_response(view(session=session, **path))
             return secured(response)
 
-        outer.__name__, outer.__doc__, outer.__module__ = view.__name__, view.__doc__, view.__module__
-        outer.__dict__ |= {"door": door, "is_page": True}
-        blueprint.add_url_rule(rule, view.__name__, outer, methods=[method])
-        return view
+        return registered(blueprint, method, rule, door, view, outer)
 
     return register
+
+
+def registered(  # noqa: PLR0917 - what Flask and the guard need of a page
+    blueprint: flask.Blueprint, method: str, rule: str, door: Door, view: ViewT, outer: Callable[..., flask.Response]
+) -> ViewT:
+    """Register `outer` as the page `method rule` under the name of `view`, which is returned."""
+    outer.__name__, outer.__doc__, outer.__module__ = view.__name__, view.__doc__, view.__module__
+    outer.__dict__ |= {"door": door, "is_page": True}
+    blueprint.add_url_rule(rule, view.__name__, outer, methods=[method])
+    return view
 
 
 def rendered(session: Session, template: str, *, place: str, **values: Any) -> str:
@@ -69,10 +77,12 @@ def rendered(session: Session, template: str, *, place: str, **values: Any) -> s
     return flask.render_template(
         template,
         places=places_for(actor),
+        set_up=SET_UP,
         place=place,
         counts={"/approvals": waiting},
         me=flask.g.get("staff"),
         csrf_token=flask.g.get("csrf_token"),
+        said_once=toast.taken(),
         now=now,
         **values,
     )
@@ -82,6 +92,7 @@ def secured(response: flask.Response) -> flask.Response:
     """Return `response` with the headers of every page."""
     response.headers["Content-Security-Policy"] = CSP
     response.headers["Cache-Control"] = "no-store"
+    toast.forget(response)
     return response
 
 
@@ -105,7 +116,22 @@ def places_for(actor: Actor | None) -> list[Place]:
 
 
 # The rail, in its order; a place whose page is not registered is not shown.
-NAMES = {"/approvals": "Approvals", "/conversions": "Conversions", "/month-end": "Month end", "/reports": "Reports"}
+NAMES = {
+    "/today": "Today",
+    "/approvals": "Approvals",
+    "/payouts": "Payouts",
+    "/conversions": "Conversions",
+    "/month-end": "Month end",
+    "/reports": "Reports",
+    "/sources": "Sources",
+    "/receipts": "Receipts",
+    "/affiliates": "Affiliates",
+    "/rules": "Rules",
+    "/people": "People",
+    "/audit": "Audit log",
+}
+# Where the group of what is set up, rather than done, begins.
+SET_UP = "/sources"
 EVERYONE = frozenset(Role)
 
 

@@ -12,22 +12,29 @@ from access.roles import Role
 from core.http.doors import actors
 from core.http.paging import page as page_of
 from core.http.wire import PageQuery
+from core.money import Money
 from ledger import periods
 from ledger import routes as ledger
 from ledger.models import Period
 from partners.models import Source
 from postback.models import Conversion
-from reports import checks, queries, report
+from reports import checks, match_queries, period_routes, queries, report
+from reports import routes as report_routes
 from reports.matching import DiscrepancyClass, DiscrepancyState, Leg
 from reports.models import Discrepancy, Reconciliation
 from reports.period_models import PeriodReopening, PeriodSnapshot
+from reports.period_schemas import AskedSchema, ConfirmedSchema
 from reports.queries import RunQuery
-from web.pages import frame
+from reports.schemas import NewRunSchema
+from web.pages import forms, frame
+from web.pages.forms import Refusal, act
 from web.pages.frame import page
 
 blueprint = flask.Blueprint("month_end_pages", __name__)
 PLACE = "/month-end"
 READERS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN)
+RUNS = actors(Role.FINANCE, Role.MANAGER)
+CLOSES = actors(Role.FINANCE)
 MONTHS_MAX = 60
 ROWS_MAX = 100
 RUNS_MAX = 500
@@ -70,7 +77,7 @@ def months(session: Session) -> str:
 
 
 @page(blueprint, "GET", "/month-end/<period>", door=READERS)
-def month(session: Session, period: str) -> str:
+def month(session: Session, period: str, refusal: Refusal | None = None) -> str:
     """Show one month: can it close, and if not, why."""
     periods.bounds(period)
     found = checks.of_month(session, period)
@@ -100,9 +107,103 @@ def month(session: Session, period: str) -> str:
         closes=_closes(session, period),
         asked=session.scalar(_asked(period)),
         roll_forward=ROLL_FORWARD,
+        refusal=refusal,
+        under_way=_under_way(session, period),
+        suggested=_count_suggested(session, period),
+        left=_left(session, period),
+        sources=[tuple(row) for row in session.execute(sa.select(Source.id, Source.name).order_by(Source.name))],
+        may_run=bool(flask.g.actor.roles & RUNS.roles),
+        may_close=bool(flask.g.actor.roles & CLOSES.roles),
+        me_id=flask.g.actor.id,
         older=frame.link(".month", {"period": period, "class": klass, "after": rows.next}) if rows.next else None,
         newest=frame.link(".month", {"period": period, "class": klass}) if after else None,
     )
+
+
+@act(blueprint, "/month-end/<period>/runs", door=RUNS, again=month)
+def run(session: Session, period: str) -> flask.Response:
+    """Put a comparison in line, or all of them."""
+    form = flask.request.form
+    legs = [form["leg"]] if form.get("leg") else [Leg.NETWORK.value, Leg.REMITTANCE.value, Leg.PAYOUT.value]
+    for leg in legs:
+        source_id = form.get("source_id") or None
+        asked = {"period": period, "leg": leg, "source_id": source_id if leg == Leg.NETWORK.value else None}
+        report_routes.reconcile(session, forms.checked(NewRunSchema, asked))
+    return forms.done(flask.url_for(".month", period=period), "It is in line, and done within a minute.")
+
+
+@page(blueprint, "GET", "/month-end/<period>/close", door=CLOSES)
+def close_form(session: Session, period: str, refusal: Refusal | None = None) -> str:
+    """Ask once more before the month is closed."""
+    periods.bounds(period)
+    found = checks.of_month(session, period)
+    return frame.rendered(
+        session,
+        "month_close.html",
+        place=PLACE,
+        period=period,
+        checks=found,
+        is_green=all(check.is_green for check in found),
+        report=report.of_month(session, period),
+        refusal=refusal,
+    )
+
+
+@act(blueprint, "/month-end/<period>/close", door=CLOSES, again=close_form)
+def close(session: Session, period: str) -> flask.Response:
+    """Close it."""
+    report_routes.close_period(session, period)
+    return forms.done(flask.url_for(".month", period=period), "The month is closed: nothing can be posted into it.")
+
+
+@act(blueprint, "/month-end/<period>/reopen", door=CLOSES, again=month)
+def ask_to_reopen(session: Session, period: str) -> flask.Response:
+    """Ask for it to be opened again."""
+    period_routes.ask_to_reopen(session, period, forms.loaded(AskedSchema))
+    return forms.done(flask.url_for(".month", period=period), "Another person of finance confirms it.")
+
+
+@act(blueprint, "/month-end/<period>/reopen/confirm", door=CLOSES, again=month)
+def confirm_reopening(session: Session, period: str) -> flask.Response:
+    """Open it again, as another person asked."""
+    period_routes.confirm_reopening(session, period, forms.loaded(ConfirmedSchema))
+    return forms.done(flask.url_for(".month", period=period), "The month is open again.")
+
+
+@act(blueprint, "/month-end/<period>/reopen/withdraw", door=CLOSES, again=month)
+def withdraw_reopening(session: Session, period: str) -> flask.Response:
+    """Take the question back."""
+    period_routes.withdraw_reopening(session, period)
+    return forms.done(flask.url_for(".month", period=period), "The question is taken back.")
+
+
+def _under_way(session: Session, period: str) -> list[Reconciliation]:
+    statement = queries.runs(RunQuery(period=period)).where(Reconciliation.state.in_(["waiting", "running"]))
+    return list(session.scalars(statement.order_by(Reconciliation.id).limit(RUNS_MAX)))
+
+
+def _count_suggested(session: Session, period: str) -> int:
+    query = match_queries.MatchQuery(period=period, state="suggested")
+    return session.scalar(sa.select(sa.func.count()).select_from(match_queries.matches(query).subquery())) or 0
+
+
+def _left(session: Session, period: str) -> list[Money]:
+    """Return what the open differences of the month come to, in each currency."""
+    off = sa.func.coalesce(Discrepancy.theirs_minor, 0) - sa.func.coalesce(Discrepancy.ours_minor, 0)
+    currency = sa.func.coalesce(Discrepancy.ours_currency, Discrepancy.theirs_currency)
+    statement = (
+        sa.select(currency, sa.func.sum(off))
+        .where(
+            Discrepancy.period == period,
+            Discrepancy.state == DiscrepancyState.OPEN,
+            sa.or_(Discrepancy.ours_currency.is_(None), Discrepancy.theirs_currency.is_(None),
+                   Discrepancy.ours_currency == Discrepancy.theirs_currency),
+            currency.is_not(None),
+        )
+        .group_by(currency)
+        .order_by(currency)
+    )  # fmt: skip
+    return [Money(int(total), code) for code, total in session.execute(statement) if total]
 
 
 def _closes(session: Session, period: str) -> list[PeriodSnapshot]:

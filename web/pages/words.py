@@ -32,6 +32,17 @@ STATES: Mapping[str, tuple[str, str]] = {
     "recorded": ("hollow", "Recorded"),
     "accrued": ("hollow", "Owed"),
     "paid": ("ok", "Paid"),
+    "draft": ("hollow", "Draft"),
+    "pending": ("act", "Waits for approval"),
+    "batched": ("hollow", "In a batch"),
+    "building": ("act", "Waits for release"),
+    "released": ("ok", "Released"),
+    "sent": ("hollow", "Sent"),
+    "unknown": ("warn", "Sent, no answer"),
+    "settled": ("ok", "Settled"),
+    "returned": ("bad", "Came back"),
+    "cancelled": ("hollow", "Given up"),
+    "live": ("hollow", "No answer yet"),
     "unmatched": ("warn", "No click yet"),
     "reversed": ("bad", "Taken back"),
     "test": ("hollow", "Test"),
@@ -151,6 +162,11 @@ def pill(state: str) -> tuple[str, str]:
 def words(name: str) -> str:
     """Return a machine's name as words: `amount_mismatch` is `Amount mismatch`."""
     return name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def sentence(text: str) -> str:
+    """Return `text` as a sentence: with a capital letter and a full stop, unless it has its own end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "…")) else ".")
 
 
 def warnings_of(facts: Mapping[str, Any]) -> list[Warning_]:

@@ -1,0 +1,133 @@
+"""Acts by form: what a person filled in becomes the body of an API door, and what is refused comes back beside it.
+
+A page's act calls the view behind the API's door, so that both follow the same rules:
+
+    @act(blueprint, "/batches/<batch_id>/release", door=routes.FINANCE, again=show)
+    def release(session: Session, batch_id: str) -> flask.Response:
+        routes.release_batch(session, batch_id, body=loaded(SeenSchema))
+        return done(url_for(".show", batch_id=batch_id), "The batch is released.")
+
+Where it raises Invalid or Conflict nothing is stored, and `again`, the page the form stands on, is shown anew with a
+Refusal as `refusal`: the macros of `form.html` show it on top and beside each field, with what was filled in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import flask
+import marshmallow as ma
+
+from core.errors import Conflict, Invalid, Problem
+from core.http.doors import Door
+from core.runtime import installed
+from web import problems
+from web.pages import frame, toast
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+_OURS = {"csrf_token", "next"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an act was refused: sentences for the top of the page, reasons by field, and what was filled in."""
+
+    heading: str
+    lines: list[str]
+    by_field: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+def act(blueprint: flask.Blueprint, rule: str, *, door: Door, again: Callable[..., Any]) -> Callable[[ViewT], ViewT]:
+    """Register a view as the act `POST rule`: called with `session` and the path's parts, it returns a response.
+
+    `again` is called with the same, a session that only reads, and `refusal`, when the act was refused.
+    """
+
+    def register(view: ViewT) -> ViewT:
+        def outer(**path: Any) -> flask.Response:
+            runtime = installed()
+            try:
+                with runtime.transaction() as session:
+                    response = flask.make_response(view(session=session, **path))
+            except (Invalid, Conflict) as problem:
+                with runtime.reading() as session:
+                    response = flask.make_response(again(session=session, refusal=_refusal(problem), **path))
+                response.status_code = problems.status_of(problem)
+            return frame.secured(response)
+
+        return frame.registered(blueprint, "POST", rule, door, view, outer)
+
+    return register
+
+
+def loaded(schema: type[ma.Schema], **given: Any) -> Any:
+    """Return the form as `schema` reads it; raise Invalid with every fault.
+
+    Empty fields are left out. `a.b` is the field b of an object a, `a[]` a list of all that is filled in under it.
+    `given` stands beside the form's own fields.
+    """
+    return checked(schema, nested(flask.request.form) | flask.request.files.to_dict() | given)
+
+
+def checked(schema: type[ma.Schema], values: dict[str, Any]) -> Any:
+    """Return what `schema` makes of `values`; raise Invalid with every fault."""
+    reader = schema()
+    for name, kind in reader.fields.items():
+        # A form has no numbers: what takes no text elsewhere gets its digits as one.
+        if isinstance(kind, ma.fields.Integer) and isinstance(values.get(name), str) and values[name].isdecimal():
+            values[name] = int(values[name])
+    try:
+        return reader.load(values)
+    except ma.ValidationError as error:
+        raise Invalid.of(*problems.faults(error.messages_dict)) from error
+
+
+def narrowed(
+    schema: type[ma.Schema], names: Sequence[str], *, limit: int
+) -> tuple[Any, dict[str, str], Refusal | None]:
+    """Return the query that the URL's filters ask for, those that are set, and what is wrong with them, if anything.
+
+    With a fault the query asks for everything.
+    """
+    wanted = {name: flask.request.args[name] for name in names if flask.request.args.get(name)}
+    try:
+        return schema().load({**wanted, "limit": limit}), wanted, None
+    except ma.ValidationError as error:
+        problem = Invalid.of(*problems.faults(error.messages_dict))
+        lines = [f"{fault.field.replace('_', ' ')}: {fault.reason}" for fault in problem.faults]
+        refusal = Refusal("Correct the filters", lines, {}, wanted)
+        return schema().load({"limit": limit}), wanted, refusal
+
+
+def nested(form: Any) -> dict[str, Any]:
+    """Return a form's fields as an object."""
+    found: dict[str, Any] = {}
+    for name in form:
+        if name in _OURS:
+            continue
+        if name.endswith("[]"):
+            found[name.removesuffix("[]")] = [value for value in form.getlist(name) if value]
+            continue
+        value = form[name].replace("\r\n", "\n").strip()
+        if not value:
+            continue
+        *above, last = name.split(".")
+        inside = found
+        for key in above:
+            inside = inside.setdefault(key, {})
+        inside[last] = value
+    return found
+
+
+def done(path: str, said: str = "") -> flask.Response:
+    """Return the way on after an act, with what was done said once on the next page."""
+    return toast.put(flask.make_response(flask.redirect(path, 303)), said)
+
+
+def _refusal(problem: Problem) -> Refusal:
+    by_field = {fault.field: fault.reason for fault in problem.faults}
+    lines = [f"{fault.field.replace('_', ' ')}: {fault.reason}" for fault in problem.faults] or [problem.detail]
+    heading = "Nothing was changed" if isinstance(problem, Conflict) else "Correct this and send it again"
+    values = {name: flask.request.form[name] for name in flask.request.form if name not in _OURS}
+    return Refusal(heading, lines, by_field, values)

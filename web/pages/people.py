@@ -1,0 +1,125 @@
+"""People: who works here and with what roles, tokens of machines, and one's own sessions."""
+
+import flask
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from access import people, tokens
+from access.models import ApiToken, Staff
+from access.roles import ALL_MACHINE, EVERYONE, SCOPES, Role
+from core.actors import Actor
+from core.errors import Fault, Invalid
+from core.http.doors import actors
+from core.runtime import installed
+from web.guard import COOKIE
+from web.pages import forms, frame
+from web.pages.forms import Refusal, act
+from web.pages.frame import page
+
+blueprint = flask.Blueprint("people_pages", __name__)
+PLACE = "/people"
+ADMINS = actors(Role.ADMIN)
+READERS = actors(Role.ADMIN, Role.AUDITOR)
+STAFF_MAX = 500
+TOKEN_DAYS = 365
+
+
+@page(blueprint, "GET", "/people", door=READERS)
+def everyone(session: Session, refusal: Refusal | None = None) -> str:
+    """Show who works here, and the tokens of machines."""
+    return frame.rendered(
+        session,
+        "people.html",
+        place=PLACE,
+        staff=list(session.scalars(sa.select(Staff).order_by(Staff.email).limit(STAFF_MAX))),
+        tokens=list(session.scalars(sa.select(ApiToken).order_by(ApiToken.id.desc()).limit(STAFF_MAX))),
+        roles=[role.value for role in Role],
+        scopes=[ALL_MACHINE, *sorted(SCOPES)],
+        days=TOKEN_DAYS,
+        may_change=Role.ADMIN in flask.g.actor.roles,
+        refusal=refusal,
+    )
+
+
+@act(blueprint, "/people", door=ADMINS, again=everyone)
+def add(session: Session) -> flask.Response:
+    """Add a person with a first password."""
+    form = flask.request.form
+    made = people.create(
+        installed(), session, email=form.get("email", ""), roles=form.getlist("roles[]"),
+        password=form.get("password", ""), actor=_me(),
+    )  # fmt: skip
+    return forms.done(flask.url_for(".everyone"), f"{made.email} may sign in.")
+
+
+@act(blueprint, "/people/<staff_id>/roles", door=ADMINS, again=lambda session, refusal, **_: everyone(session, refusal))
+def change_roles(session: Session, staff_id: str) -> flask.Response:
+    """Give a person other roles."""
+    people.change_roles(session, staff_id, flask.request.form.getlist("roles[]"), actor=_me(), now=installed().clock())
+    return forms.done(flask.url_for(".everyone"), "The roles are changed.")
+
+
+@act(blueprint, "/people/<staff_id>/state", door=ADMINS, again=lambda session, refusal, **_: everyone(session, refusal))
+def change_state(session: Session, staff_id: str) -> flask.Response:
+    """Turn a person away, or let them sign in again."""
+    now = installed().clock()
+    if flask.request.form.get("to") == "disabled":
+        people.disable(session, staff_id, actor=_me(), now=now)
+        return forms.done(flask.url_for(".everyone"), "They are turned away, and every session of theirs has ended.")
+    people.enable(session, staff_id, actor=_me(), now=now)
+    return forms.done(flask.url_for(".everyone"), "They may sign in again.")
+
+
+@act(blueprint, "/tokens", door=ADMINS, again=everyone)
+def make_token(session: Session) -> tuple[str, int]:
+    """Make a token, and show it this once."""
+    form = flask.request.form
+    days = form.get("days", "")
+    if not days.isdecimal():
+        raise Invalid.of(Fault("days", "takes a number of days"))
+    made = tokens.create(
+        installed(), session, name=form.get("name", ""), scopes=form.getlist("scopes[]"), days=int(days), actor=_me()
+    )
+    session.flush()
+    return frame.rendered(session, "token.html", place=PLACE, made=made, name=form.get("name", "")), 201
+
+
+@act(
+    blueprint, "/tokens/<token_id>/revoke", door=ADMINS, again=lambda session, refusal, **_: everyone(session, refusal)
+)
+def revoke_token(session: Session, token_id: str) -> flask.Response:
+    """Revoke a token at once."""
+    tokens.revoke(session, token_id, actor=_me(), now=installed().clock())
+    return forms.done(flask.url_for(".everyone"), "The token is revoked.")
+
+
+@page(blueprint, "GET", "/me", door=actors(*EVERYONE))
+def me(session: Session, refusal: Refusal | None = None) -> str:
+    """Show who I am here, and where I am signed in."""
+    found = people.sessions_of(session, flask.g.actor.id, now=installed().clock())
+    here = people.session_of(session, flask.request.cookies[COOKIE], now=installed().clock())
+    return frame.rendered(
+        session,
+        "me.html",
+        place="",
+        sessions=[(people.session_name(each), each) for each in found],
+        here=people.session_name(here[0]) if here else "",
+        refusal=refusal,
+    )
+
+
+@act(
+    blueprint,
+    "/me/sessions/<name>/end",
+    door=actors(*EVERYONE),
+    again=lambda session, refusal, **_: me(session, refusal),
+)
+def end_session(session: Session, name: str) -> flask.Response:
+    """End one of my sessions."""
+    people.end_session(session, flask.g.actor.id, name, actor=_me(), now=installed().clock())
+    return forms.done(flask.url_for(".me"), "The session has ended.")
+
+
+def _me() -> Actor:
+    actor: Actor = flask.g.actor
+    return actor
