@@ -59,7 +59,7 @@ class Conversion(Base):
     receipt_id: Mapped[str] = mapped_column(Id)  # the receipt that recorded it
     transaction_id: Mapped[str] = mapped_column(sa.String(255))
     claimed_click_id: Mapped[str] = mapped_column(ClaimedId)
-    click_id: Mapped[str | None] = mapped_column(sa.ForeignKey("clicks.id"))
+    click_id: Mapped[str | None] = mapped_column(sa.ForeignKey("clicks.id"), index=True)
     campaign_id: Mapped[str | None] = mapped_column(sa.ForeignKey("campaigns.id"))
     affiliate_id: Mapped[str | None] = mapped_column(sa.ForeignKey("affiliates.id"), index=True)
     event: Mapped[str] = mapped_column(sa.String(40))
@@ -91,6 +91,13 @@ class Conversion(Base):
             postgresql_where=sa.text("state = 'unmatched'"),
         ),
         sa.Index("ix_conversions_transaction", "source_id", "transaction_id"),
+        # Few are held, and people ask for them on every first page of a day.
+        sa.Index(
+            "ix_conversions_held",
+            "id",
+            sqlite_where=sa.text("hold_reason IS NOT NULL"),
+            postgresql_where=sa.text("hold_reason IS NOT NULL"),
+        ),
         sa.Index(
             "ix_conversions_accrual_due",
             "id",

@@ -160,18 +160,12 @@ def _months(session: Session) -> list[Waiting]:
 
 def _conversions(session: Session, wanted: str) -> list[Conversion]:
     # By source and transaction, for so they are indexed; by the click that was found for them, not the one claimed.
-    sources = sa.select(Source.id)
+    of_any = Conversion.source_id.in_(sa.select(Source.id))
     click = sa.select(Click.id).where(Click.click_id == wanted).scalar_subquery()
-    fits = (
-        sa.and_(Conversion.source_id.in_(sources), Conversion.transaction_id == wanted),
-        Conversion.click_id == click,
-    )
     found = {
         each.id: each
-        for condition in fits
-        for each in session.scalars(
-            sa.select(Conversion).where(condition).order_by(Conversion.id.desc()).limit(_LIKE_MAX)
-        )
+        for fits in (sa.and_(of_any, Conversion.transaction_id == wanted), Conversion.click_id == click)
+        for each in session.scalars(sa.select(Conversion).where(fits).order_by(Conversion.id.desc()).limit(_LIKE_MAX))
     }
     return [found[id_] for id_ in sorted(found, reverse=True)][:_LIKE_MAX]
 
