@@ -31,6 +31,7 @@ class StaffSession(Base):
     csrf_token: Mapped[str] = mapped_column(sa.String(64))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    stepped_up_at: Mapped[datetime | None]  # when it last showed a second factor
 
 
 class ApiToken(Base):
@@ -46,6 +47,38 @@ class ApiToken(Base):
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class SecondFactor(Base):
+    """A person's TOTP seed, sealed. It counts once it is confirmed; a time step is taken once."""
+
+    __tablename__ = "second_factors"
+
+    staff_id: Mapped[str] = mapped_column(sa.ForeignKey("staff.id"), primary_key=True)
+    sealed_seed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    last_step: Mapped[int] = mapped_column(sa.BigInteger, server_default=sa.text("0"))
+
+
+class RecoveryCode(Base):
+    """A code for when the second factor is lost, good once. Only its HMAC is kept."""
+
+    __tablename__ = "recovery_codes"
+
+    staff_id: Mapped[str] = mapped_column(sa.ForeignKey("staff.id"), primary_key=True)
+    code_hmac: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    used_at: Mapped[datetime | None]
+
+
+class SignInFailures(Base):
+    """How often signing in failed of late, under a key of account and address."""
+
+    __tablename__ = "sign_in_failures"
+
+    key: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
+    failures: Mapped[int] = mapped_column(sa.Integer)
+    last_at: Mapped[datetime]
 
 
 class GroupMember(Base):

@@ -84,8 +84,8 @@ def verified(session: Session, *, email: str, password: str) -> Staff | None:
     return staff if staff is not None and staff.disabled_at is None else None
 
 
-def open_session(session: Session, staff: Staff, *, now: datetime) -> SignedIn:
-    """Start a session for `staff`, twelve hours long."""
+def open_session(session: Session, staff: Staff, *, now: datetime, stepped_up_at: datetime | None = None) -> SignedIn:
+    """Start a session for `staff`, twelve hours long; with a second factor, `stepped_up_at` is when it was shown."""
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session.add(
         StaffSession(
@@ -94,6 +94,7 @@ def open_session(session: Session, staff: Staff, *, now: datetime) -> SignedIn:
             csrf_token=csrf_token,
             created_at=now,
             expires_at=now + SESSION_LIFE,
+            stepped_up_at=stepped_up_at,
         )
     )
     actor = Actor(ActorKind.STAFF, staff.id)
@@ -138,6 +139,11 @@ def end_session(session: Session, staff_id: str, name: str, *, actor: Actor, now
     audit.record(session, Act(actor, "ended a session of", "staff", staff_id, now))
 
 
+def end_sessions(session: Session, staff_id: str) -> None:
+    """End every session of a person."""
+    session.execute(sa.delete(StaffSession).where(StaffSession.staff_id == staff_id))
+
+
 def session_name(found: StaffSession) -> str:
     """Return what a session is called on pages: too little to be mistaken for its cookie, enough to tell it apart."""
     return found.token_sha256[:_SESSION_NAME_LENGTH]
@@ -164,7 +170,7 @@ def disable(session: Session, staff_id: str, *, actor: Actor, now: datetime) -> 
     if staff.disabled_at is None:
         _refuse_last_admin(session, staff)
         staff.disabled_at = now
-        session.execute(sa.delete(StaffSession).where(StaffSession.staff_id == staff_id))
+        end_sessions(session, staff_id)
         audit.record(session, Act(actor, "disabled", "staff", staff.id, now))
     return staff
 

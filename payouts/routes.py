@@ -182,7 +182,8 @@ def show_batch(session: Session, batch_id: str) -> Mapping[str, Any]:
 
 
 @endpoint(
-    blueprint, "POST", "/batches/<batch_id>/release", door=FINANCE, body=SeenSchema, answers=BatchDetailSchema
+    blueprint, "POST", "/batches/<batch_id>/release", door=FINANCE, body=SeenSchema, answers=BatchDetailSchema,
+    step_up=True,
 )  # fmt: skip
 def release_batch(session: Session, batch_id: str, body: Seen) -> Mapping[str, Any]:
     """Write the payment file and let the payouts go: another person than who gathered them does."""

@@ -102,7 +102,7 @@ def ask_to_reopen(session: Session, period: str, body: Asked) -> PeriodReopening
 
 @endpoint(
     blueprint, "POST", "/periods/<period>/reopen/confirm", door=_REOPENS, body=ConfirmedSchema,
-    answers=ReopeningSchema,
+    answers=ReopeningSchema, step_up=True,
 )  # fmt: skip
 def confirm_reopening(session: Session, period: str, body: Confirmed) -> PeriodReopening:
     """Open the month again, as another person asked; not by whoever closed it, while somebody else of finance can."""

@@ -127,7 +127,7 @@ def show_checks(session: Session, period: str) -> dict[str, Any]:
     return {"period": period, "is_green": all(check.is_green for check in found), "checks": found}
 
 
-@endpoint(blueprint, "POST", "/periods/<period>/close", door=_CLOSES, answers=ClosedPeriodSchema)
+@endpoint(blueprint, "POST", "/periods/<period>/close", door=_CLOSES, answers=ClosedPeriodSchema, step_up=True)
 def close_period(session: Session, period: str) -> Period:
     """Close the month and keep a snapshot of it; 409 names every check that is red."""
     return closing.close(installed(), session, period, actor=current_actor())

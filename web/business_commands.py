@@ -7,6 +7,7 @@ import click
 import sqlalchemy as sa
 from flask.cli import AppGroup
 
+from access import second_factor
 from core.http import idempotency
 from core.runtime import installed
 from ledger.periods import period_of
@@ -110,7 +111,7 @@ def _keys() -> AppGroup:
         """Bring all that is sealed under KEY_ENCRYPTION_KEY, from KEY_ENCRYPTION_KEY_PREVIOUS where it still is."""
         runtime = installed()
         with faults_said(), runtime.transaction() as session:
-            count = secrets.reseal(runtime, session, actor=COMMAND_LINE)
+            count = secrets.reseal(runtime, session, actor=COMMAND_LINE) + second_factor.reseal(runtime, session)
             answers = idempotency.reseal(session, runtime.keyring)
         heads = audit_heads.sign_again(runtime)
         say(

@@ -2,7 +2,8 @@
 
 import flask
 
-from access import people, tokens
+from access import people, second_factor, tokens
+from access.models import StaffSession
 from core.actors import Actor
 from core.errors import Forbidden, Unauthorised
 from core.http.doors import Door, DoorKind
@@ -72,6 +73,12 @@ def _token_actor() -> Actor | None:
     return tokens.actor_of(token)
 
 
+def _demand_step_up(staff_session: StaffSession) -> None:
+    runtime = installed()
+    with runtime.reading() as session:
+        second_factor.demand(session, staff_session, now=runtime.clock())
+
+
 def _session_actor() -> Actor | None:
     token = flask.request.cookies.get(COOKIE)
     if not token:
@@ -89,4 +96,6 @@ def _session_actor() -> Actor | None:
             raise Forbidden(message, slug="csrf")
     flask.g.csrf_token = staff_session.csrf_token
     flask.g.staff = staff
+    flask.g.staff_session = staff_session
+    flask.g.demand_step_up = lambda: _demand_step_up(staff_session)
     return people.actor_of(staff)

@@ -3,7 +3,7 @@
 import postback.jobs
 import reports.exports.jobs
 import reports.importing.jobs
-from access import people
+from access import lockout, people
 from core.http import idempotency
 from core.runtime import installed
 from web import audit_heads
@@ -15,6 +15,7 @@ def purge() -> None:
     now = runtime.clock()
     with runtime.transaction() as session:
         people.forget_ended_sessions(session, now=now)
+        lockout.purge(session, now=now)
         idempotency.forget(session, before=now - idempotency.KEPT)
     reports.exports.jobs.tidy()
     reports.importing.jobs.tidy()

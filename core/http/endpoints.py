@@ -44,17 +44,21 @@ def endpoint(
     content_type: str | None = None,
     creates: bool = False,
     transaction: bool = True,
+    step_up: bool = False,
 ) -> Callable[[ViewT], ViewT]:
     """Register a view as `method rule` behind `door`.
 
     The view is called with `session` (unless `transaction` is False), the loaded `body` or `multipart` as `body`, the
     loaded `query` as `query`, and the path's parts by name. GET gets a session that only reads. What it returns is
     written with `answers`; a flask Response goes out as it is.
+    With `step_up` a person who has a second factor must have shown it of late.
     With `creates` an Idempotency-Key is honoured, in the same commit as the act itself.
     """
 
     def register(view: ViewT) -> ViewT:
         def outer(*loaded: Any, **path: Any) -> flask.Response:
+            if step_up:
+                demand_step_up()
             arguments = dict(path)
             names = [name for name, schema in (("body", body or multipart), ("query", query)) if schema is not None]
             arguments |= dict(zip(names, loaded, strict=True))
@@ -78,6 +82,13 @@ def endpoint(
         return view
 
     return register
+
+
+def demand_step_up() -> None:
+    """Raise Forbidden where the person has a second factor and has not shown it of late, as the guard has set it up."""
+    demand = flask.g.get("demand_step_up")
+    if demand is not None:
+        demand()
 
 
 def _security(door: Door) -> dict[str, Any]:

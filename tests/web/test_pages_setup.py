@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from access.models import Staff as StaffRow
 from core.runtime import Runtime
 from partners.models import Source
+from tests.access.test_second_factor import code_of
+from tests.conftest import TestClock
 from tests.web.pages import fields, get, sign_in_by_form, submit, words_of
 
 Staff = Callable[..., str]
@@ -162,3 +164,39 @@ def test_the_audit_log_shows_acts_and_that_its_chain_holds(app: flask.Flask, sta
 
     assert "The chain holds" in said
     assert "Signed in staff" in said
+
+
+def test_a_second_factor_is_set_up_by_form_asked_for_at_sign_in_and_before_money_leaves(
+    app: flask.Flask, runtime: Runtime, staff: Staff, clock: TestClock
+) -> None:
+    staff("ann@example.com", "finance")
+    client, other = app.test_client(), app.test_client()
+    sign_in_by_form(client, "ann@example.com")
+
+    begun = submit(client, "/me/second-factor", fields(get(client, "/me").text, "/me/second-factor"))
+    found = re.search(r'aria-label="Seed">([A-Z2-7]+)</pre>', begun.text)
+    assert found is not None
+    seed, path = found[1], "/me/second-factor/confirm"
+    wrong = submit(client, path, fields(begun.text, path) | {"code": "000000"})
+    on = submit(client, path, fields(begun.text, path) | {"code": code_of(runtime, seed)})
+    clock.advance(seconds=700)
+    half = sign_in_by_form(other, "ann@example.com")
+    step = "/sign-in/code"
+    missed = submit(other, step, fields(half.text, step) | {"code": "123"})
+    forged = submit(other, step, fields(half.text, step) | {"half": "stf_x.9999999999.00", "code": "1"})
+    inside = submit(other, step, fields(half.text, step) | {"code": code_of(runtime, seed)})
+    close = "/month-end/2026-08/close"
+    form = fields(get(client, close).text, close)
+    without = submit(client, close, form)
+    clock.advance(seconds=30)
+    closed = submit(client, close, form | {"otp": code_of(runtime, seed)})
+    off = submit(client, "/me/second-factor/remove", fields(get(client, "/me").text, "/me/second-factor/remove"))
+
+    assert "<svg" in begun.text
+    assert (wrong.status_code, seed in wrong.text) == (422, True)
+    assert (on.status_code, "Recovery codes" in on.text) == (200, True)
+    assert (half.status_code, "Code of your second factor" in half.text) == (401, True)
+    assert (missed.status_code, forged.status_code, inside.status_code) == (401, 401, 303)
+    assert "That took too long" in forged.text
+    assert "otp" in form
+    assert (without.status_code, closed.status_code, off.status_code) == (422, 303, 303)

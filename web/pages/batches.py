@@ -95,7 +95,7 @@ def release(session: Session, batch_id: str, refusal: Refusal | None = None) -> 
     return _rendered(session, batch_id, "batch_release.html", refusal)
 
 
-@act(blueprint, "/batches/<batch_id>/release", door=routes.FINANCE, again=release)
+@act(blueprint, "/batches/<batch_id>/release", door=routes.FINANCE, again=release, step_up=True)
 def let_go(session: Session, batch_id: str) -> flask.Response:
     """Write the payment file and let the payouts go."""
     routes.release_batch(session, batch_id, forms.loaded(SeenSchema))

@@ -17,15 +17,19 @@ from typing import Any, TypeVar
 
 import flask
 import marshmallow as ma
+from sqlalchemy.orm import Session
 
-from core.errors import Conflict, Invalid, Problem
+from access import second_factor
+from core.errors import Conflict, Fault, Invalid, Problem
 from core.http.doors import Door
 from core.runtime import installed
 from web import problems
 from web.pages import frame, toast
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
-_OURS = {"csrf_token", "next"}
+# The code of a second factor, where an act needs it.
+CODE = "otp"
+_OURS = {"csrf_token", "next", CODE}
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,12 @@ class Refusal:
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-def act(blueprint: flask.Blueprint, rule: str, *, door: Door, again: Callable[..., Any]) -> Callable[[ViewT], ViewT]:
+def act(
+    blueprint: flask.Blueprint, rule: str, *, door: Door, again: Callable[..., Any], step_up: bool = False
+) -> Callable[[ViewT], ViewT]:
     """Register a view as the act `POST rule`: called with `session` and the path's parts, it returns a response.
 
+    With `step_up` a person who has a second factor shows it, unless he did of late (`form.html`: `code`).
     `again` is called with the same, a session that only reads, and `refusal`, when the act was refused.
     """
 
@@ -49,6 +56,8 @@ def act(blueprint: flask.Blueprint, rule: str, *, door: Door, again: Callable[..
             runtime = installed()
             try:
                 with runtime.transaction() as session:
+                    if step_up:
+                        _step_up(session)
                     response = flask.make_response(view(session=session, **path))
             except (Invalid, Conflict) as problem:
                 with runtime.reading() as session:
@@ -59,6 +68,16 @@ def act(blueprint: flask.Blueprint, rule: str, *, door: Door, again: Callable[..
         return frame.registered(blueprint, "POST", rule, door, view, outer)
 
     return register
+
+
+def _step_up(session: Session) -> None:
+    """Take the code that came with an act, where the person has a second factor and has not shown it of late."""
+    runtime, mine = installed(), flask.g.staff_session
+    if second_factor.is_fresh(session, mine, now=runtime.clock()):
+        return
+    if not second_factor.accept(runtime, session, mine.staff_id, flask.request.form.get(CODE, "")[:60]):
+        raise Invalid.of(Fault(CODE, "takes the code that your second factor shows now, each once"))
+    second_factor.freshen(session, mine, now=runtime.clock())
 
 
 def loaded(schema: type[ma.Schema], **given: Any) -> Any:
@@ -127,7 +146,10 @@ def done(path: str, said: str = "") -> flask.Response:
 
 def _refusal(problem: Problem) -> Refusal:
     by_field = {fault.field: fault.reason for fault in problem.faults}
-    lines = [f"{fault.field.replace('_', ' ')}: {fault.reason}" for fault in problem.faults] or [problem.detail]
+    lines = [
+        fault.reason if fault.field == CODE else f"{fault.field.replace('_', ' ')}: {fault.reason}"
+        for fault in problem.faults
+    ] or [problem.detail]
     heading = "Nothing was changed" if isinstance(problem, Conflict) else "Correct this and send it again"
     values = {name: flask.request.form[name] for name in flask.request.form if name not in _OURS}
     return Refusal(heading, lines, by_field, values)

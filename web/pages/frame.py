@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 import flask
 from sqlalchemy.orm import Session
 
+from access import second_factor
 from access.roles import Role
 from approvals import queries
 from core.actors import Actor
@@ -83,9 +84,16 @@ def rendered(session: Session, template: str, *, place: str, **values: Any) -> s
         me=flask.g.get("staff"),
         csrf_token=flask.g.get("csrf_token"),
         said_once=toast.taken(),
+        needs_code=_needs_code(session),
         now=now,
         **values,
     )
+
+
+def _needs_code(session: Session) -> bool:
+    """Say whether an act that moves money takes the code of the person's second factor now."""
+    mine = flask.g.get("staff_session")
+    return mine is not None and not second_factor.is_fresh(session, mine, now=installed().clock())
 
 
 def secured(response: flask.Response) -> flask.Response:

@@ -149,7 +149,7 @@ def close_form(session: Session, period: str, refusal: Refusal | None = None) ->
     )
 
 
-@act(blueprint, "/month-end/<period>/close", door=CLOSES, again=close_form)
+@act(blueprint, "/month-end/<period>/close", door=CLOSES, again=close_form, step_up=True)
 def close(session: Session, period: str) -> flask.Response:
     """Close it."""
     report_routes.close_period(session, period)
@@ -163,7 +163,7 @@ def ask_to_reopen(session: Session, period: str) -> flask.Response:
     return forms.done(flask.url_for(".month", period=period), "Another person of finance confirms it.")
 
 
-@act(blueprint, "/month-end/<period>/reopen/confirm", door=CLOSES, again=month)
+@act(blueprint, "/month-end/<period>/reopen/confirm", door=CLOSES, again=month, step_up=True)
 def confirm_reopening(session: Session, period: str) -> flask.Response:
     """Open it again, as another person asked."""
     period_routes.confirm_reopening(session, period, forms.loaded(ConfirmedSchema))

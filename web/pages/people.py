@@ -1,11 +1,12 @@
 """People: who works here and with what roles, tokens of machines, and one's own sessions."""
 
 import flask
+import segno
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from access import people, tokens
-from access.models import ApiToken, Staff
+from access import people, second_factor, tokens, totp
+from access.models import ApiToken, SecondFactor, Staff
 from access.roles import ALL_MACHINE, EVERYONE, SCOPES, Role
 from core.actors import Actor
 from core.errors import Fault, Invalid
@@ -36,6 +37,9 @@ def everyone(session: Session, refusal: Refusal | None = None) -> str:
         roles=[role.value for role in Role],
         scopes=[ALL_MACHINE, *sorted(SCOPES)],
         days=TOKEN_DAYS,
+        with_factor=set(
+            session.scalars(sa.select(SecondFactor.staff_id).where(SecondFactor.confirmed_at.is_not(None)))
+        ),
         may_change=Role.ADMIN in flask.g.actor.roles,
         refusal=refusal,
     )
@@ -104,8 +108,56 @@ def me(session: Session, refusal: Refusal | None = None) -> str:
         place="",
         sessions=[(people.session_name(each), each) for each in found],
         here=people.session_name(here[0]) if here else "",
+        has_factor=second_factor.is_on(session, flask.g.actor.id),
         refusal=refusal,
     )
+
+
+@act(blueprint, "/me/second-factor", door=actors(*EVERYONE), again=me)
+def begin_second_factor(session: Session) -> str:
+    """Make a seed, and show it as a picture and as text until it is confirmed."""
+    seed = second_factor.begin(installed(), session, flask.g.actor.id)
+    return _enrolling(session, seed)
+
+
+def _enrolling(session: Session, seed: str, refusal: Refusal | None = None) -> str:
+    address = totp.address(seed, email=flask.g.staff.email)
+    # Drawn on our side: no other machine hears the seed.
+    picture = segno.make(address, error="m").svg_inline(scale=4, omitsize=True, border=4, dark="#000", light="#fff")
+    return frame.rendered(session, "second_factor.html", place="", seed=seed, picture=picture, refusal=refusal)
+
+
+def _enrolling_again(session: Session, refusal: Refusal) -> str:
+    seed = second_factor.seed_of(installed(), session, flask.g.actor.id)
+    return me(session, refusal) if seed is None else _enrolling(session, seed, refusal)
+
+
+@act(blueprint, "/me/second-factor/confirm", door=actors(*EVERYONE), again=_enrolling_again)
+def confirm_second_factor(session: Session) -> str:
+    """Turn it on by a code of it, and show the recovery codes this once."""
+    code = flask.request.form.get("code", "")[:60]
+    codes = second_factor.confirm(installed(), session, flask.g.actor.id, code, actor=_me())
+    second_factor.freshen(session, flask.g.staff_session, now=installed().clock())
+    return frame.rendered(session, "recovery_codes.html", place="", codes=codes)
+
+
+@act(blueprint, "/me/second-factor/remove", door=actors(*EVERYONE), again=me, step_up=True)
+def remove_second_factor(session: Session) -> flask.Response:
+    """Turn it off."""
+    second_factor.remove(session, flask.g.actor.id, actor=_me(), now=installed().clock())
+    return forms.done(flask.url_for(".me"), "The second factor is off: a password alone signs you in.")
+
+
+def _everyone_again(session: Session, refusal: Refusal, **_: object) -> str:
+    return everyone(session, refusal)
+
+
+@act(blueprint, "/people/<staff_id>/second-factor/remove", door=ADMINS, again=_everyone_again, step_up=True)
+def remove_of_another(session: Session, staff_id: str) -> flask.Response:
+    """Turn off the second factor of somebody who has lost it, and end every session of theirs."""
+    second_factor.remove(session, staff_id, actor=_me(), now=installed().clock())
+    people.end_sessions(session, staff_id)
+    return forms.done(flask.url_for(".everyone"), "Their second factor is off: a password alone signs them in.")
 
 
 @act(

@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 import flask
 from sqlalchemy.orm import Session
 
-from access import people
+from access import lockout, people
 from access.roles import EVERYONE
 from core.errors import Forbidden, NotFound
 from core.http.doors import OPEN, actors
 from web import session as sessions
 from web.guard import COOKIE
-from web.pages import frame
+from web.pages import frame, half_signed_in
 from web.pages.frame import page
 
 blueprint = flask.Blueprint("session_pages", __name__)
@@ -40,12 +40,36 @@ def sign_in() -> flask.Response | tuple[str, int]:
     form = flask.request.form
     next_path = form.get("next")
     email, password = form.get("email", ""), form.get("password", "")
-    signed_in = sessions.sign_in(email, password) if 0 < len(password) <= people.PASSWORD_LENGTH_MAX else None
-    if signed_in is None:
-        return _form(next_path=next_path, email=email[:254], is_refused=True), 401
-    response = flask.make_response(flask.redirect(frame.local_path(next_path), 303))
-    sessions.set_cookie(response, signed_in)
-    return response
+    if not 0 < len(password) <= people.PASSWORD_LENGTH_MAX:
+        return _form(next_path=next_path, email=email[:254], refused="wrong"), 401
+    found = sessions.sign_in(email[:254], password, None, address=flask.request.remote_addr or "")
+    return _led_on(found, next_path, email[:254])
+
+
+@page(blueprint, "POST", "/sign-in/code", door=OPEN, transaction=False)
+def second_step() -> flask.Response | tuple[str, int]:
+    """Take the code of a second factor, after the password was right a moment ago."""
+    _refuse_other_sites(flask.request)
+    form = flask.request.form
+    next_path, email = form.get("next"), form.get("email", "")[:254]
+    staff_id = half_signed_in.staff_id_of(form.get("half", ""))
+    if staff_id is None:
+        return _form(next_path=next_path, email=email, refused="over"), 401
+    keys = lockout.keys(email, flask.request.remote_addr or "")
+    return _led_on(sessions.second_step(staff_id, form.get("code", "")[:60], keys), next_path, email)
+
+
+def _led_on(
+    found: people.SignedIn | sessions.NotSignedIn, next_path: str | None, email: str
+) -> flask.Response | tuple[str, int]:
+    if isinstance(found, people.SignedIn):
+        response = flask.make_response(flask.redirect(frame.local_path(next_path), 303))
+        sessions.set_cookie(response, found)
+        return response
+    if found.staff_id is None:
+        return _form(next_path=next_path, email=email, refused=found.reason), 401
+    half = half_signed_in.sealed(found.staff_id)
+    return _form(next_path=next_path, email=email, half=half, refused=found.reason), 401
 
 
 @page(blueprint, "POST", "/sign-out", door=actors(*EVERYONE))
@@ -57,9 +81,9 @@ def sign_out(session: Session) -> flask.Response:
     return response
 
 
-def _form(*, next_path: str | None, email: str = "", is_refused: bool = False) -> str:
+def _form(*, next_path: str | None, email: str = "", half: str = "", refused: str = "") -> str:
     return flask.render_template(
-        "sign_in.html", next_path=frame.local_path(next_path), email=email, is_refused=is_refused
+        "sign_in.html", next_path=frame.local_path(next_path), email=email, half=half, refused=refused
     )
 
 
