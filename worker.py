@@ -1,5 +1,11 @@
 """The RQ door: `python worker.py work` runs stages, `python worker.py ring` wakes each in its time."""
 
+# ruff: noqa: E402 - what is set before the rest is imported has to stand before it
+
+from core import collector
+
+collector.rarely()
+
 import logging
 import os
 import signal

@@ -4,7 +4,13 @@
 `intake` takes postbacks alone, on an event loop. `whole` does both: postbacks on the loop, everything else in threads.
 """
 
+# ruff: noqa: E402 - what is set before the rest is imported has to stand before it
+
 import os
+
+from core import collector
+
+collector.rarely()
 
 import config
 from core import logs, runtime

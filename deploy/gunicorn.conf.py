@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # Names, not the module: gunicorn has a setting called `config` and would take that for it.
 from config import ConfigurationError, in_url, load
+from core import collector
 
 try:
     settings = load(os.environ)
@@ -46,9 +47,18 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_prometheus)
 
 
 def on_starting(_server: Any) -> None:
-    """Begin with empty counts."""
+    """Begin with empty counts, and import what every worker will: a new one is there at once, and shares its memory.
+
+    Modules alone: each worker builds the application, and with it connections and threads, for itself.
+    """
     shutil.rmtree(_prometheus, ignore_errors=True)
     _prometheus.mkdir(parents=True)
+    collector.rarely()
+    # Here, not above: at its first import prometheus_client looks for the folder, once.
+    import web.app  # noqa: PLC0415
+    import web.service  # noqa: F401, PLC0415
+
+    collector.spare_what_is_there()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

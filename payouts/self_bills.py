@@ -14,7 +14,7 @@ from core.database import claim, insert_new
 from core.errors import NotFound
 from core.runtime import Company, Runtime
 from partners.models import Affiliate, Campaign
-from payouts import self_bill_pdf, self_billing
+from payouts import self_billing
 from payouts.models import Accrual, BatchItem, Payout, SelfBill, SelfBillNumber
 from payouts.self_billing import Document, Line, Party
 from payouts.states import ItemState, PayoutState
@@ -49,6 +49,9 @@ def issue(runtime: Runtime, session: Session, payout: Payout, company: Company) 
         session, payout, company, number_text=self_billing.number_text(now.date(), number), today=now.date(),
         corrects=None if earlier is None else earlier.content["number"],
     )  # fmt: skip
+    # Here, not above: fonts and pictures cost every start 0.4 s, and few processes write a document.
+    from payouts import self_bill_pdf  # noqa: PLC0415
+
     file = self_bill_pdf.written(document)
     issued = SelfBill(
         id=runtime.new_id("sbl"),

@@ -7,8 +7,6 @@ from datetime import date, datetime, time
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
-from openpyxl import load_workbook
-
 from core.errors import Fault, Invalid
 from reports.csv_report import Cells, Row, gathered
 from reports.report_layout import Layout
@@ -45,6 +43,9 @@ class XlsxTable:
                 # It warns of styles and extensions that it leaves out: no values.
                 warnings.simplefilter("ignore")
                 # data_only: what a formula came to when the file was saved, not the formula.
+                # Here, not above: it costs every start 0.1 s.
+                from openpyxl import load_workbook  # noqa: PLC0415
+
                 self._book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
             sheet = _sheet(self._book, layout.sheet)
             rows = sheet.iter_rows(min_row=layout.head + 1, values_only=True)

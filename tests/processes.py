@@ -49,7 +49,7 @@ def gunicorn(
     if app.startswith("wsgi:"):
         command += ["-c", "deploy/gunicorn.conf.py", app]
     else:
-        command += ["-b", f"127.0.0.1:{port}", "-w", str(workers), "--threads", "8", "--no-control-socket", app]
+        command += ["-c", "deploy/gunicorn.conf.py", "-k", "gthread", "--threads", "8", app]
     served = {**environment, "PORT": str(port), "WEB_PROCESSES": str(workers)}
     with started(command, served, folder / "gunicorn.log") as process:
         deadline = time.monotonic() + START_TIMEOUT_S

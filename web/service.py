@@ -1,7 +1,6 @@
 """The engine as ASGI services: intake alone, or all of it with Flask in threads beside the loop."""
 
 import asyncio
-import gc
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import flask
 from a2wsgi import WSGIMiddleware
 
+from core import collector
 from postback.door import PREFIX, AsyncDoor, Door, Receive, Send
 from web import metrics
 
@@ -19,8 +19,6 @@ THREADS = 8
 # Python lets a thread that computes keep the others waiting for 5 ms by default: an export would hold up the loop, and
 # the loop the writer, for that long at every turn.
 SWITCH_INTERVAL_S = 0.0005
-# Objects before the collector looks at the young ones (700 by default), and rounds before it looks at older ones.
-COLLECT_AFTER = (20_000, 20, 20)
 
 
 def intake(door: Door) -> Asgi:
@@ -60,23 +58,13 @@ async def _lifespan(door: Door, take: AsyncDoor, receive: Receive, send: Send) -
         if message["type"] == "lifespan.startup":
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             await take.warm_up()
-            _spare_collection()
+            collector.rarely()
+            collector.spare_what_is_there()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             door.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
-
-
-def _spare_collection() -> None:
-    """Keep what was imported out of the garbage collector's rounds, and have fewer of them.
-
-    Flask, SQLAlchemy and our own code are some 200,000 objects that never go; a full round over them stops the loop for
-    tens of milliseconds. What a request leaves behind goes by its reference count, without a round.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _said(send: Send, body: bytes, content_type: str) -> None:

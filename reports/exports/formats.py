@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.exports import parquet, pdf, texts, xlsx
+from reports.exports import parquet, texts, xlsx
 from reports.exports.tables import Table
 
 Write = Callable[[Table, Path], None]
@@ -41,6 +41,13 @@ def into_file(pieces: Iterator[bytes], path: Path) -> None:
             file.write(piece)
 
 
+def _pdf(table: Table, path: Path) -> None:
+    # Here, not above: fonts and pictures cost every start 0.4 s.
+    from reports.exports import pdf  # noqa: PLC0415
+
+    pdf.write(table, path)
+
+
 def _written(pieces: Pieces) -> Write:
     def write(table: Table, path: Path) -> None:
         into_file(pieces(table), path)
@@ -59,7 +66,7 @@ _TABLE: tuple[Format, ...] = (
         rows_at_once_max=20_000,
     ),
     Format("json", "json", "application/json", _written(texts.as_json), texts.as_json),
-    Format("pdf", "pdf", "application/pdf", pdf.write, rows_max=20_000, rows_at_once_max=2_000),
+    Format("pdf", "pdf", "application/pdf", _pdf, rows_max=20_000, rows_at_once_max=2_000),
     Format(
         "parquet",
         "parquet",

@@ -23,9 +23,9 @@ from tests.conftest import Caller
 from tests.processes import children, gunicorn
 
 SENDERS = 8
-LOAD_S = 10
-# A worker needs about a second to come back: killed faster than that, there would be no load to lose.
-KILL_EVERY_S = 1.0
+LOAD_S = 6
+# A worker needs about half a second to come back: killed faster than that, there would be no load to lose.
+KILL_EVERY_S = 0.6
 # A sender gives up on one postback after this many tries: longer than a worker takes to come back.
 TRIES_MAX = 200
 
