@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from core import mail, webhooks
+from core.account_texts import ach_id_fault, routing_fault
 from core.bank_accounts import bic_fault, iban_fault
 from core.money import EXPONENTS
 
@@ -48,6 +49,9 @@ class Settings:
     company_bic: str | None
     company_address: str | None
     company_vat_id: str | None
+    company_routing_number: str | None
+    company_ach_id: str | None
+    company_bank_name: str | None
     payee_cool_off_days: int
     bank_charge_max: int
     remittance_grace_days: int
@@ -155,8 +159,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     )
     if settings.intake_port == settings.port:
         read.faults.append("INTAKE_PORT is PORT: the second service needs a port of its own")
-    if (settings.company_name is None) is not (settings.company_iban is None):
-        read.faults.append("COMPANY_NAME and COMPANY_IBAN go together: payment files name both")
+    read.faults += _company_faults(settings)
     if (settings.webhook_url is None) is not (settings.webhook_secret is None):
         read.faults.append("WEBHOOK_URL and WEBHOOK_SECRET go together: no event is sent unsigned")
     if read.faults:
@@ -172,7 +175,23 @@ def _company(read: _Reader, kept_in: Path) -> dict[str, Any]:
         "company_bic": read.checked("COMPANY_BIC", read.text("COMPANY_BIC", "", kept_in=kept_in), bic_fault) or None,
         "company_address": read.text("COMPANY_ADDRESS", "") or None,
         "company_vat_id": read.text("COMPANY_VAT_ID", "") or None,
+        "company_routing_number": read.checked(
+            "COMPANY_ROUTING_NUMBER", read.text("COMPANY_ROUTING_NUMBER", ""), routing_fault
+        )
+        or None,
+        "company_ach_id": read.checked("COMPANY_ACH_ID", read.text("COMPANY_ACH_ID", ""), ach_id_fault) or None,
+        "company_bank_name": read.text("COMPANY_BANK_NAME", "") or None,
     }
+
+
+def _company_faults(settings: Settings) -> list[str]:
+    ach = (settings.company_routing_number, settings.company_ach_id, settings.company_bank_name)
+    faults = []
+    if any(ach) and not all(ach):
+        faults.append("COMPANY_ROUTING_NUMBER, COMPANY_ACH_ID and COMPANY_BANK_NAME go together: NACHA files name all")
+    if bool(settings.company_name) is not bool(settings.company_iban or any(ach)):
+        faults.append("COMPANY_NAME goes with COMPANY_IBAN or COMPANY_ROUTING_NUMBER: payment files name both")
+    return faults
 
 
 def _month_end(read: _Reader) -> dict[str, Any]:

@@ -22,14 +22,27 @@ from core.webhooks import Webhook
 
 
 @dataclass(frozen=True)
+class AchAccount:
+    """A bank in the United States and who we are there, as NACHA files name both. No repr, as with Company."""
+
+    routing_number: str
+    company_id: str
+    bank_name: str
+
+    def __repr__(self) -> str:
+        return "AchAccount(..)"
+
+
+@dataclass(frozen=True)
 class Company:
-    """Who runs this installation, and the account it pays from. No repr: an account number belongs in no log."""
+    """Who runs this installation, and the accounts it pays from. No repr: an account number belongs in no log."""
 
     name: str
-    iban: str
+    iban: str | None = None
     bic: str | None = None
     address: str | None = None
     vat_id: str | None = None
+    ach: AchAccount | None = None
 
     def __repr__(self) -> str:
         return "Company(..)"

@@ -13,7 +13,7 @@ from core.audit import Act
 from core.database import claim
 from core.errors import Conflict, Fault, Invalid
 from core.money import Money
-from core.runtime import Runtime
+from core.runtime import Company, Runtime
 from partners.models import Affiliate
 from payouts import content, moving
 from payouts.bundling import papers_of
@@ -170,11 +170,9 @@ def _debtor(runtime: Runtime, new: NewBatch, method: Method) -> Payer:
     company = runtime.company
     debtor = new.debtor
     if debtor is None and company is not None:
-        # The account of the settings pays by SEPA; it is not the one a PayPal or Wise balance stands on.
-        is_sepa = method.name == "sepa"
-        debtor = Payer(company.name, company.iban if is_sepa else None, company.bic if is_sepa else None)
-    elif debtor is None and method.pays_from_an_account:
-        faults.append(Fault("debtor", "is needed, since COMPANY_NAME and COMPANY_IBAN are not set"))
+        debtor = _of_settings(company, method)
+    if debtor is None and method.pays_from_an_account:
+        faults.append(Fault("debtor", f"is needed, since the settings (COMPANY_..) name no account for {method.name}"))
     debtor = debtor or Payer(method.name)
     if not faults:
         faults += method.payer_faults(debtor, "debtor")
@@ -184,6 +182,18 @@ def _debtor(runtime: Runtime, new: NewBatch, method: Method) -> Payer:
         raise Invalid.of(*faults)
     iban = debtor.iban.replace(" ", "").upper() if debtor.iban else None
     return replace(debtor, iban=iban)
+
+
+def _of_settings(company: Company, method: Method) -> Payer | None:
+    """Return the account of the settings that pays by `method`; a PayPal or Wise balance stands on none of them."""
+    if not method.pays_from_an_account:
+        return Payer(company.name)
+    if method.name == "sepa":
+        return Payer(company.name, company.iban, company.bic) if company.iban else None
+    if company.ach is None:
+        return None
+    ach = company.ach
+    return Payer(company.name, routing_number=ach.routing_number, company_id=ach.company_id, bank_name=ach.bank_name)
 
 
 def _named(session: Session, payout_ids: Sequence[str]) -> list[tuple[str, Payout]]:

@@ -121,7 +121,26 @@ def test_the_company_that_pays_is_named_with_its_account_or_not_at_all(tmp_path:
     assert half.value.faults == [
         "COMPANY_IBAN is no IBAN (InvalidChecksumDigits)",
         "COMPANY_BIC is no BIC (InvalidLength)",
-        "COMPANY_NAME and COMPANY_IBAN go together: payment files name both",
+        "COMPANY_NAME goes with COMPANY_IBAN or COMPANY_ROUTING_NUMBER: payment files name both",
+    ]
+
+
+def test_an_account_in_the_united_states_is_named_whole_and_pays_without_an_iban(tmp_path: Path) -> None:
+    needed = {"SECRET_KEY": SECRET_KEY, "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY, "VAR_DIR": str(tmp_path)}
+    ours = {"COMPANY_ROUTING_NUMBER": "091000019", "COMPANY_ACH_ID": "1234567890", "COMPANY_BANK_NAME": "First Bank"}
+
+    whole = config.load({**needed, **ours, "COMPANY_NAME": "Example Inc"})
+    with pytest.raises(config.ConfigurationError) as half:
+        config.load({**needed, "COMPANY_ROUTING_NUMBER": "091000018", "COMPANY_ACH_ID": "12345678901"})
+
+    assert (whole.company_iban, whole.company_routing_number, whole.company_ach_id, whole.company_bank_name) == (
+        None, "091000019", "1234567890", "First Bank",
+    )  # fmt: skip
+    assert half.value.faults == [
+        "COMPANY_ROUTING_NUMBER has a wrong check digit",
+        "COMPANY_ACH_ID takes 1 to 10 letters and digits",
+        "COMPANY_ROUTING_NUMBER, COMPANY_ACH_ID and COMPANY_BANK_NAME go together: NACHA files name all",
+        "COMPANY_NAME goes with COMPANY_IBAN or COMPANY_ROUTING_NUMBER: payment files name both",
     ]
 
 

@@ -12,7 +12,7 @@ from core.database import connect, reading_sessions, sessions
 from core.encryption import Keyring
 from core.ids import id_maker
 from core.mail import Folder, server_of
-from core.runtime import Company, Delivery, Runtime
+from core.runtime import AchAccount, Company, Delivery, Runtime
 from core.webhooks import Webhook, key_of
 from partners import presets
 from postback import schemes_of_sources
@@ -60,14 +60,18 @@ def build(settings: Settings) -> Runtime:
 
 
 def _company(settings: Settings) -> Company | None:
-    if settings.company_name is None or settings.company_iban is None:
+    if settings.company_name is None:
         return None
+    ach = None
+    if settings.company_routing_number and settings.company_ach_id and settings.company_bank_name:
+        ach = AchAccount(settings.company_routing_number, settings.company_ach_id, settings.company_bank_name)
     return Company(
         settings.company_name,
-        settings.company_iban.replace(" ", ""),
+        settings.company_iban.replace(" ", "") if settings.company_iban else None,
         settings.company_bic,
         settings.company_address,
         settings.company_vat_id,
+        ach,
     )
 
 

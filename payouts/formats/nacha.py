@@ -1,11 +1,10 @@
 """ACH credits in the United States: a NACHA file of 94-column records, PPD for people and CCD for companies."""
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
-from core.account_texts import account_number_fault, routing_fault
+from core.account_texts import account_number_fault, ach_id_fault, routing_fault
 from core.errors import Fault
 from payouts.formats import characters
 from payouts.formats.values import BatchFile, PayeeKind, Payer, Payment, UsAccount
@@ -22,7 +21,6 @@ PAYMENTS_MAX = 10_000
 _CREDITS_ONLY = "220"
 _TRANSACTION_CODES = {"checking": "22", "savings": "32"}
 _ENTRY_CLASSES = (("person", "PPD"), ("company", "CCD"))
-_COMPANY_ID = re.compile(r"[A-Za-z0-9]{1,10}", re.ASCII)
 _HASH_DIGITS = 10
 
 
@@ -48,7 +46,7 @@ def payer_faults(payer: Payer, path: str) -> list[Fault]:
     reasons = {
         "name": characters.reason(payer.name, characters.NACHA, "NACHA"),
         "routing_number": routing_fault(payer.routing_number),
-        "company_id": None if _COMPANY_ID.fullmatch(payer.company_id or "") else "takes 1 to 10 letters and digits",
+        "company_id": ach_id_fault(payer.company_id),
         "bank_name": characters.reason(payer.bank_name or "", characters.NACHA, "NACHA"),
     }
     return [Fault(f"{path}.{name}", reason) for name, reason in reasons.items() if reason]

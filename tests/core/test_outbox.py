@@ -5,14 +5,19 @@ import email.policy
 import http.server
 import json
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from approvals import jobs
@@ -24,6 +29,7 @@ from core.outbox import BACKOFF, LEASE, Channel, Message, OutboxMessage
 from core.runtime import Delivery, Runtime
 from core.webhooks import Webhook
 from tests.conftest import TestClock
+from tests.processes import free_port
 
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -260,6 +266,18 @@ class SmtpHandler(socketserver.StreamRequestHandler):
                 self.wfile.write(b"250 well\r\n")
 
 
+class Kept:
+    """Keeps what an SMTP server has taken."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+        """Take it."""
+        self.envelopes.append(envelope)
+        return "250 taken"
+
+
 @pytest.fixture
 def smtp() -> Iterator[Callable[[bytes], SmtpServer]]:
     """Start an SMTP server that answers a letter with the given line."""
@@ -276,6 +294,42 @@ def smtp() -> Iterator[Callable[[bytes], SmtpServer]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_letter_and_its_password_go_encrypted_to_a_server_that_is_who_it_says(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    authority, passwords, inbox = trustme.CA(), [], Kept()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def check(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
+        passwords.append((given.login, given.password))
+        return AuthResult(success=True)
+
+    # After STARTTLS alone a password is taken: aiosmtpd's own default for servers.
+    options: dict[str, Any] = (
+        {"ssl_context": context, "auth_require_tls": False}
+        if scheme == "smtps"
+        else {"tls_context": context, "require_starttls": True, "auth_required": True}
+    )
+    server = Controller(inbox, hostname="127.0.0.1", port=free_port(), authenticator=check, **options)
+    server.start()
+    way = SmtpServer(scheme, "127.0.0.1", server.port, "ann", "hunter2")
+    letter = Letter("msg_1", "ann@example.com", "Hello", "text\n", runtime.clock())
+    try:
+        with pytest.raises(MailFailed) as stranger:
+            mail.send(way, "us@example.com", letter)
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        mail.send(way, "us@example.com", letter)
+    finally:
+        server.stop()
+
+    assert (stranger.value.reason, stranger.value.is_worth_repeating) == ("SSLCertVerificationError", True)
+    assert passwords == [(b"ann", b"hunter2")]
+    assert [(each.mail_from, each.rcpt_tos) for each in inbox.envelopes] == [("us@example.com", ["ann@example.com"])]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import sqlalchemy as sa
 
 from core import runtime as runtimes
-from core.runtime import Runtime
+from core.runtime import AchAccount, Company, Runtime
 from partners.models import Affiliate
 from payouts import content, jobs, outcomes, settlement
 from payouts.models import Batch, BatchItem, Payout
@@ -222,6 +222,21 @@ def test_each_method_takes_whom_it_can_pay_and_writes_its_own_file(payers: Payer
     assert payers.books.balances()["bank:paypal"] == -999
     assert payers.said(nacha, "settled").status_code == 201
     assert payers.books.balances()["bank:nacha:091000019"] == -1250
+
+
+def test_the_account_of_the_settings_pays_by_nacha_too_and_sepa_asks_for_an_iban(
+    payers: Payers, runtime: Runtime
+) -> None:
+    ours = AchAccount("091000019", "1234567890", "First Bank")
+    runtimes.install(replace(runtime, company=Company("Harbour Inc", ach=ours)))
+    payers.approved(1250, currency="USD", **US_PAYEE)
+    payers.approved(100)
+
+    nacha = payers.sent("nacha", "USD")
+    sepa = payers.gatherer.post("/api/v1/batches", {"method": "sepa", "currency": "EUR"})
+
+    assert payers.file(nacha).startswith(b"101 0910000191234567890")
+    assert (sepa.status_code, [each["field"] for each in sepa.json["errors"]]) == (422, ["debtor"])
 
 
 def test_pain_001_of_2019_is_written_when_asked_for(payers: Payers) -> None:
