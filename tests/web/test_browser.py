@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from approvals import queries
 from core.runtime import Runtime
-from tests.conftest import PASSWORD, TestClock
+from tests.conftest import PASSWORD, Caller, TestClock
 from tests.web.chromium import FLAGS
 
 MISSING_CHROMIUM = "no Chromium: install Debian's chromium"
@@ -149,6 +149,36 @@ def test_light_or_dark_is_kept_by_the_browser(tab: Page, complaints: list[str], 
 
     assert tab.evaluate(theme) == "dark"
     assert complaints == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_today_changes_by_itself_and_tells_the_hours_of_its_browser(
+    browser: Browser, address: str, staff: Callable[..., str], machine: Caller
+) -> None:
+    staff("ada@example.com", "admin")
+    tab = browser.new_context(base_url=address, timezone_id="Asia/Tokyo").new_page()
+    tab.set_default_timeout(WAIT_MS)
+    sign_in(tab, "ada@example.com")
+    tab.goto("/today")
+    tab.evaluate("window.isStillHere = true")
+    tab.get_by_text("Show the chart as a table").click()
+    tab.get_by_role("heading", name="Today").click()  # the focus leaves what was opened
+
+    made = machine.post("/api/v1/sources", {"name": "Late arrival", "scheme": "pb1", "default_currency": "EUR"})
+
+    assert made.status_code == 201
+    expect(tab.get_by_role("link", name="Late arrival")).to_be_visible(timeout=WAIT_MS)
+    expect(tab.get_by_role("region", name="Postbacks by hour, table")).to_be_visible(timeout=WAIT_MS)
+    assert tab.evaluate("window.isStillHere")
+    assert "times in Asia/Tokyo" in tab.inner_text("main")
+    with tab.context.expect_event("requestfailed"):
+        tab.context.set_offline(True)
+    expect(tab.get_by_text("The server does not answer just now")).to_be_visible(timeout=WAIT_MS)
+    tab.context.set_offline(False)
+    expect(tab.get_by_text("The server does not answer just now")).to_be_hidden(timeout=WAIT_MS)
+    tab.context.clear_cookies()
+    expect(tab.get_by_role("heading", name="Sign in")).to_be_visible(timeout=WAIT_MS)
+    tab.context.close()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -26,6 +26,7 @@ from web.pages import (
     sources,
     today,
     words,
+    zones,
 )
 from web.pages.sums_in_words import in_words
 
@@ -53,17 +54,19 @@ def register(app: flask.Flask) -> None:
         reports.blueprint,
     ):
         app.register_blueprint(blueprint)
-    app.jinja_env.globals["money"] = money.Money
+    app.jinja_env.globals.update(money=money.Money, zone_name=zones.name)
     app.jinja_env.filters.update(
         amount=words.amount,
         amounts=words.amounts,
         day=words.day,
+        exact_here=lambda at: words.exact_moment(zones.here(at)),
         exact_moment=words.exact_moment,
+        hour=lambda at: f"{zones.here(at):%H:%M}",
         in_words=in_words,
         plain=lambda value: money.to_text(value.amount_minor, value.currency),
         twice=lambda word: (word, word),
         column=_column,
-        moment=words.moment,
+        moment=lambda at: words.moment(zones.here(at)),
         month=words.month,
         of_wire=words.of_wire,
         parts=words.parts,

@@ -109,12 +109,12 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return a moment in UTC, such as `21 Nov 2026 09:12`."""
+    """Return a moment, such as `21 Nov 2026 09:12`."""
     return f"{at.day} {at:%b %Y %H:%M}"
 
 
 def exact_moment(at: datetime) -> str:
-    """Return a moment in UTC to the second, such as `21 Nov 2026 09:12:40`."""
+    """Return a moment to the second, such as `21 Nov 2026 09:12:40`."""
     return f"{at.day} {at:%b %Y %H:%M:%S}"
 
 
