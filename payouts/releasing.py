@@ -3,10 +3,13 @@
 import hashlib
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
 import sepaxml
+import sqlalchemy as sa
 from lxml import etree
 from sqlalchemy.orm import Session
 
@@ -22,10 +25,42 @@ from payouts import batches, moving
 from payouts.formats import pain001
 from payouts.formats.methods import METHODS, Method
 from payouts.formats.values import BatchFile, Payer
-from payouts.models import Batch, Payout
+from payouts.models import Batch, BatchItem, Payout
 from payouts.states import BatchState, PayoutState
 
 _ENTRIES_AT_ONCE = 1000
+
+
+class Bar(StrEnum):
+    """Why a person may not release a batch, in the order that is asked."""
+
+    GATHERED = "gathered"
+    HAS_DECIDED = "has_decided"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Who had a part in a batch before its release."""
+
+    gathered_by: str
+    voices: frozenset[str]
+
+    def bar_of(self, staff_id: str) -> Bar | None:
+        """Say why that person may not release it, or None where he may."""
+        if staff_id == self.gathered_by:
+            return Bar.GATHERED
+        return Bar.HAS_DECIDED if staff_id in self.voices else None
+
+
+def parts_in(session: Session, batch: Batch) -> Parts:
+    """Return who gathered a batch and who had a say in the approval of its payouts."""
+    statement = (
+        sa.select(Payout.approval_id)
+        .join(BatchItem, BatchItem.payout_id == Payout.id)
+        .where(BatchItem.batch_id == batch.id, Payout.approval_id.is_not(None))
+    )
+    asked = {approval_id for approval_id in session.scalars(statement) if approval_id}
+    return Parts(batch.created_by, separation.voices(session, asked))
 
 
 def release(runtime: Runtime, session: Session, batch_id: str, *, version: int, actor: Actor) -> Batch:
@@ -36,15 +71,10 @@ def release(runtime: Runtime, session: Session, batch_id: str, *, version: int, 
     payment.
     """
     batch = batches.building(session, batch_id, version)
-    if batch.created_by == actor.id:
-        message = "whoever gathered a batch cannot release it: another person does"
-        raise Forbidden(message)
     method = METHODS[batch.method]
     payouts = batches.payouts_of(session, batch)
-    decided = separation.voices(session, [payout.approval_id for payout in payouts.values() if payout.approval_id])
-    if actor.id in decided:
-        message = "whoever had a say in a payout's approval cannot release it: another person does"
-        raise Forbidden(message, slug="has-decided")
+    # After the payouts' locks: nobody has a say in one of them while it is asked who had.
+    _refuse(parts_in(session, batch).bar_of(actor.id))
     weighed = batches.weigh(runtime, session, [(payout_id, payout) for payout_id, payout in payouts.items()])
     faults = [fault for each in weighed for fault in each.faults]
     faults += [
@@ -81,6 +111,18 @@ def release(runtime: Runtime, session: Session, batch_id: str, *, version: int, 
     after = {"count": len(batch.items), "money": str(batches.total(batch)), "file_sha256": batch.file_sha256}
     audit.record(session, Act(actor, "released", "batch", batch.id, now, after=after))
     return batch
+
+
+def _refuse(bar: Bar | None) -> None:
+    match bar:
+        case Bar.GATHERED:
+            message = "whoever gathered a batch cannot release it: another person does"
+            raise Forbidden(message)
+        case Bar.HAS_DECIDED:
+            message = "whoever had a say in a payout's approval cannot release it: another person does"
+            raise Forbidden(message, slug="has-decided")
+        case None:
+            return
 
 
 def check_schema(content: bytes, schema: str) -> None:

@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 import flask
 import pytest
+import sqlalchemy as sa
 
 from core.money import Money
 from core.runtime import Runtime
+from payouts.models import Batch
+from tests.approvals.test_separation import batch_of
+from tests.builders import Builder
 from tests.conftest import Caller
 from tests.payouts.books import Books, Payers
 from tests.web.pages import fields, get, sign_in_by_form, submit, words_of
@@ -111,3 +115,38 @@ def test_no_other_site_puts_its_words_on_a_page(app: flask.Flask, staff: Staff) 
 )  # fmt: skip
 def test_a_sum_is_written_out_as_on_a_cheque(minor: int, currency: str, words: str) -> None:
     assert in_words(Money(minor, currency)) == words
+
+
+def test_who_may_release_a_batch_is_told_before_anybody_presses(
+    app: flask.Flask, staff: Staff, runtime: Runtime
+) -> None:
+    ids = {name: staff(f"{name}@example.com", "finance") for name in ("ann", "bob")}
+    staff("mia@example.com", "manager")
+    with runtime.transaction() as session:
+        build = Builder(runtime, session)
+        payout = build.payout(build.affiliate(), 1250, state="batched")
+        build.approval(payout, ids["bob"])
+        payout_id = payout.id
+    path = f"/batches/{batch_of(runtime, payout_id, None)}"
+    with runtime.transaction() as session:
+        session.execute(sa.update(Batch).values(created_by=ids["ann"]))
+    clients = {}
+    for name in ("ann", "bob", "mia"):
+        clients[name] = app.test_client()
+        sign_in_by_form(clients[name], f"{name}@example.com")
+
+    nobody = {name: words_of(get(client, path).text) for name, client in clients.items()}
+    asked = get(clients["bob"], f"{path}/release").text
+    staff("eve@example.com", "finance")
+    clients["eve"] = app.test_client()
+    sign_in_by_form(clients["eve"], "eve@example.com")
+    after = {name: words_of(get(client, path).text) for name, client in clients.items()}
+
+    assert "You gathered it: another person of finance releases it." in nobody["ann"]
+    assert "You had a say in a payout's approval" in nobody["bob"].replace("&#39;", "'")
+    assert "Your roles release no batch: a person of finance does." in nobody["mia"]
+    assert all("Nobody may release it now" in page for page in nobody.values())
+    assert ("You had a say" in asked, f'action="{path}/release"' in asked) == (True, False)
+    assert all("May release it: eve@example.com ." in page for page in after.values())
+    assert "Release 0.01 EUR…" in after["eve"]
+    assert "Release 0.01 EUR…" not in after["bob"] + after["mia"] + after["ann"]

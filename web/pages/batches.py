@@ -12,7 +12,7 @@ from core.http.wire import PageQuery
 from core.money import Money
 from partners.models import Affiliate
 from payouts import batches as batching
-from payouts import queries, routes
+from payouts import queries, releasing, routes
 from payouts.formats.methods import METHODS
 from payouts.models import BatchResult, Payout
 from payouts.schemas import NewBatchSchema, ResultUploadSchema, SeenSchema
@@ -25,6 +25,10 @@ blueprint = flask.Blueprint("batch_pages", __name__)
 PLACE = payouts.PLACE
 ROWS_MAX = 100
 ITEMS_SHOWN_MAX = 500
+WHY_NOT = {
+    releasing.Bar.GATHERED: "You gathered it: another person of finance releases it.",
+    releasing.Bar.HAS_DECIDED: "You had a say in a payout's approval: another person of finance releases it.",
+}
 METHOD_WORDS = {"sepa": "SEPA credit transfer", "nacha": "NACHA (ACH)", "paypal": "PayPal", "wise": "Wise"}
 
 
@@ -133,6 +137,9 @@ def _rendered(session: Session, batch_id: str, template: str, refusal: Refusal |
     }
     me = flask.g.actor
     is_finance = bool(me.roles & routes.FINANCE.roles)
+    is_gathered = found.state == BatchState.BUILDING
+    parts = releasing.parts_in(session, found) if is_gathered else None
+    bar = parts.bar_of(me.id) if parts else None
     return frame.rendered(
         session,
         template,
@@ -144,12 +151,29 @@ def _rendered(session: Session, batch_id: str, template: str, refusal: Refusal |
         emails=_emails(session, [shown]),
         methods=METHOD_WORDS,
         readers=sorted(METHODS[found.method].readers),
-        is_gathered=found.state == BatchState.BUILDING,
-        may_release=is_finance and found.created_by != me.id,
+        is_gathered=is_gathered,
+        may_release=is_finance and bar is None,
+        why_not=_why_not(bar, is_finance=is_finance),
+        releasers=_releasers(session, parts) if parts else [],
         is_finance=is_finance,
         may_have_file=bool(me.roles & routes.FILE_READERS.roles),
         refusal=refusal,
     )
+
+
+def _why_not(bar: releasing.Bar | None, *, is_finance: bool) -> str | None:
+    if not is_finance:
+        return "Your roles release no batch: a person of finance does."
+    return WHY_NOT[bar] if bar else None
+
+
+def _releasers(session: Session, parts: releasing.Parts) -> list[str]:
+    """Return the addresses of all who may release the batch now, in the order they came."""
+    return [
+        staff.email
+        for staff in people.enabled(session)
+        if people.actor_of(staff).roles & routes.FINANCE.roles and parts.bar_of(staff.id) is None
+    ]
 
 
 def _waiting(session: Session) -> list[tuple[int, Money]]:
