@@ -33,12 +33,12 @@ blueprint = Blueprint(
     url_prefix="/api/v1",
     description="What advertisers and CRMs say was sold, beside our conversions.",
 )
-_IMPORTS = actors(Role.FINANCE, Role.AFFILIATE_MANAGER, scope="statements:write")
-_READS = actors(Role.FINANCE, Role.MANAGER, Role.AFFILIATE_MANAGER, Role.AUDITOR, Role.ADMIN, scope="reports:read")
+IMPORTS = actors(Role.FINANCE, Role.AFFILIATE_MANAGER, scope="statements:write")
+READS = actors(Role.FINANCE, Role.MANAGER, Role.AFFILIATE_MANAGER, Role.AUDITOR, Role.ADMIN, scope="reports:read")
 
 
 @endpoint(
-    blueprint, "POST", "/advertiser-lists", door=_IMPORTS, multipart=NewAdvertiserListSchema,
+    blueprint, "POST", "/advertiser-lists", door=IMPORTS, multipart=NewAdvertiserListSchema,
     answers=AdvertiserListSchema, status=201, creates=True,
 )  # fmt: skip
 def import_advertiser_list(session: Session, body: NewList) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def import_advertiser_list(session: Session, body: NewList) -> dict[str, Any]:
 
 
 @endpoint(
-    blueprint, "GET", "/advertiser-lists", door=_READS, query=AdvertiserListQuerySchema,
+    blueprint, "GET", "/advertiser-lists", door=READS, query=AdvertiserListQuerySchema,
     answers=listing(AdvertiserListSchema),
 )  # fmt: skip
 def list_advertiser_lists(session: Session, query: ListQuery) -> Page[dict[str, Any]]:
@@ -75,14 +75,14 @@ def list_advertiser_lists(session: Session, query: ListQuery) -> Page[dict[str, 
     return Page([_shown(each) for each in found.items], found.next)
 
 
-@endpoint(blueprint, "GET", "/advertiser-lists/<list_id>", door=_READS, answers=AdvertiserListSchema)
+@endpoint(blueprint, "GET", "/advertiser-lists/<list_id>", door=READS, answers=AdvertiserListSchema)
 def show_advertiser_list(session: Session, list_id: str) -> dict[str, Any]:
     """Show one list."""
     return _shown(rows.existing(session, AdvertiserList, list_id))
 
 
 @endpoint(
-    blueprint, "GET", "/advertiser-lists/<list_id>/discrepancies", door=_READS, query=PageQuerySchema,
+    blueprint, "GET", "/advertiser-lists/<list_id>/discrepancies", door=READS, query=PageQuerySchema,
     answers=listing(AdvertiserDiscrepancySchema),
 )  # fmt: skip
 def list_advertiser_discrepancies(session: Session, list_id: str, query: PageQuery) -> Page[dict[str, Any]]:

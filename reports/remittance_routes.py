@@ -43,14 +43,14 @@ blueprint = Blueprint(
     url_prefix="/api/v1",
     description="What networks owe us for a month, against what the bank booked.",
 )
-_ANNOUNCES = actors(Role.FINANCE, scope="statements:write")
-_DERIVES = actors(Role.FINANCE, scope="reconciliations:write")
-_READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN, scope="reports:read")
-_CHANGES = actors(Role.FINANCE)
+ANNOUNCES = actors(Role.FINANCE, scope="statements:write")
+DERIVES = actors(Role.FINANCE, scope="reconciliations:write")
+READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN, scope="reports:read")
+CHANGES = actors(Role.FINANCE)
 
 
 @endpoint(
-    blueprint, "POST", "/remittances", door=_ANNOUNCES, body=NewRemittanceSchema, answers=AnnouncedSchema, status=201,
+    blueprint, "POST", "/remittances", door=ANNOUNCES, body=NewRemittanceSchema, answers=AnnouncedSchema, status=201,
     creates=True,
 )  # fmt: skip
 def announce_remittances(session: Session, body: NewRemittance | list[NewRemittance]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def announce_remittances(session: Session, body: NewRemittance | list[NewRemitta
 
 
 @endpoint(
-    blueprint, "POST", "/remittances/derive", door=_DERIVES, body=DerivedPeriodSchema, answers=DerivedSchema,
+    blueprint, "POST", "/remittances/derive", door=DERIVES, body=DerivedPeriodSchema, answers=DerivedSchema,
     status=201, creates=True,
 )  # fmt: skip
 def derive_remittances(session: Session, body: DerivedPeriod) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def derive_remittances(session: Session, body: DerivedPeriod) -> dict[str, Any]:
 
 
 @endpoint(
-    blueprint, "GET", "/remittances", door=_READS, query=RemittanceQuerySchema, answers=listing(RemittanceSchema)
+    blueprint, "GET", "/remittances", door=READS, query=RemittanceQuerySchema, answers=listing(RemittanceSchema)
 )  # fmt: skip
 def list_remittances(session: Session, query: RemittanceQuery) -> Page[dict[str, Any]]:
     """List remittances, newest first."""
@@ -93,7 +93,7 @@ def list_remittances(session: Session, query: RemittanceQuery) -> Page[dict[str,
     return Page(_shown(session, found.items), found.next)
 
 
-@endpoint(blueprint, "GET", "/remittances/<remittance_id>", door=_READS, answers=RemittanceSchema)
+@endpoint(blueprint, "GET", "/remittances/<remittance_id>", door=READS, answers=RemittanceSchema)
 def show_remittance(session: Session, remittance_id: str) -> dict[str, Any]:
     """Show one remittance with the credits that paid it."""
     return _shown(session, [rows.existing(session, Remittance, remittance_id)])[0]
@@ -101,7 +101,7 @@ def show_remittance(session: Session, remittance_id: str) -> dict[str, Any]:
 
 @endpoint(
     blueprint, "PATCH", "/remittances/<remittance_id>",
-    door=_CHANGES, body=RemittanceChangeSchema, answers=RemittanceSchema,
+    door=CHANGES, body=RemittanceChangeSchema, answers=RemittanceSchema,
 )  # fmt: skip
 def change_remittance(session: Session, remittance_id: str, body: Change) -> dict[str, Any]:
     """Change amount or due day before a credit is matched, or write off what has not come, with a reason."""
@@ -110,7 +110,7 @@ def change_remittance(session: Session, remittance_id: str, body: Change) -> dic
 
 
 @endpoint(
-    blueprint, "POST", "/remittances/<remittance_id>/charges", door=_CHANGES, body=AcceptedSchema,
+    blueprint, "POST", "/remittances/<remittance_id>/charges", door=CHANGES, body=AcceptedSchema,
     answers=RemittanceSchema, status=201, creates=True,
 )  # fmt: skip
 def accept_charge(session: Session, remittance_id: str, body: Accepted) -> dict[str, Any]:

@@ -31,12 +31,12 @@ blueprint = Blueprint(
 )
 
 # People alone: whoever sets one up sends the books to an address of his choice.
-_MANAGES = actors(Role.FINANCE, Role.MANAGER)
-_READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN)
+MANAGES = actors(Role.FINANCE, Role.MANAGER)
+READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN)
 
 
 @endpoint(
-    blueprint, "POST", "/report-schedules", door=_MANAGES, body=NewScheduleSchema, answers=ScheduleSchema,
+    blueprint, "POST", "/report-schedules", door=MANAGES, body=NewScheduleSchema, answers=ScheduleSchema,
     status=201, creates=True,
 )  # fmt: skip
 def create_schedule(session: Session, body: NewSchedule) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def create_schedule(session: Session, body: NewSchedule) -> dict[str, Any]:
 
 
 @endpoint(
-    blueprint, "GET", "/report-schedules", door=_READS, query=ScheduleQuerySchema, answers=listing(ScheduleSchema)
+    blueprint, "GET", "/report-schedules", door=READS, query=ScheduleQuerySchema, answers=listing(ScheduleSchema)
 )  # fmt: skip
 def list_schedules(session: Session, query: ScheduleQuery) -> Page[dict[str, Any]]:
     """List the schedules, newest first."""
@@ -55,14 +55,14 @@ def list_schedules(session: Session, query: ScheduleQuery) -> Page[dict[str, Any
     return Page([_shown(each) for each in found.items], found.next)
 
 
-@endpoint(blueprint, "GET", "/report-schedules/<schedule_id>", door=_READS, answers=ScheduleSchema)
+@endpoint(blueprint, "GET", "/report-schedules/<schedule_id>", door=READS, answers=ScheduleSchema)
 def show_schedule(session: Session, schedule_id: str) -> dict[str, Any]:
     """Show one schedule, and why its last attempt failed if it did."""
     return _shown(schedules.existing(session, schedule_id))
 
 
 @endpoint(
-    blueprint, "PATCH", "/report-schedules/<schedule_id>", door=_MANAGES, body=ScheduleChangeSchema,
+    blueprint, "PATCH", "/report-schedules/<schedule_id>", door=MANAGES, body=ScheduleChangeSchema,
     answers=ScheduleSchema,
 )  # fmt: skip
 def change_schedule(session: Session, schedule_id: str, body: Change) -> dict[str, Any]:
@@ -70,14 +70,14 @@ def change_schedule(session: Session, schedule_id: str, body: Change) -> dict[st
     return _shown(schedules.change(installed(), session, schedule_id, body, actor=current_actor()))
 
 
-@endpoint(blueprint, "DELETE", "/report-schedules/<schedule_id>", door=_MANAGES, answers=ScheduleSchema)
+@endpoint(blueprint, "DELETE", "/report-schedules/<schedule_id>", door=MANAGES, answers=ScheduleSchema)
 def remove_schedule(session: Session, schedule_id: str) -> dict[str, Any]:
     """End a schedule; what it has delivered stays."""
     return _shown(schedules.remove(installed(), session, schedule_id, actor=current_actor()))
 
 
 @endpoint(
-    blueprint, "GET", "/report-schedules/<schedule_id>/deliveries", door=_READS, query=PageQuerySchema,
+    blueprint, "GET", "/report-schedules/<schedule_id>/deliveries", door=READS, query=PageQuerySchema,
     answers=listing(DeliverySchema),
 )  # fmt: skip
 def list_deliveries(session: Session, schedule_id: str, query: PageQuery) -> Page[dict[str, Any]]:
@@ -88,7 +88,7 @@ def list_deliveries(session: Session, schedule_id: str, query: PageQuery) -> Pag
 
 
 @endpoint(
-    blueprint, "GET", "/report-deliveries/<delivery_id>/files/<name>", door=_READS,
+    blueprint, "GET", "/report-deliveries/<delivery_id>/files/<name>", door=READS,
     content_type="application/octet-stream",
 )  # fmt: skip
 def delivered_file(session: Session, delivery_id: str, name: str) -> flask.Response:

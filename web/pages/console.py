@@ -7,6 +7,7 @@ import flask
 
 from core import money
 from web.pages import (
+    advertiser_lists,
     affiliates,
     approval_acts,
     approvals,
@@ -20,6 +21,8 @@ from web.pages import (
     payouts,
     people,
     receipts,
+    remittances,
+    report_schedules,
     reports,
     rules,
     session,
@@ -52,6 +55,9 @@ def register(app: flask.Flask) -> None:
         month_end.blueprint,
         payouts.blueprint,
         reports.blueprint,
+        advertiser_lists.blueprint,
+        remittances.blueprint,
+        report_schedules.blueprint,
     ):
         app.register_blueprint(blueprint)
     app.jinja_env.globals.update(money=money.Money, zone_name=zones.name)

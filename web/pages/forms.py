@@ -144,8 +144,14 @@ def done(path: str, said: str = "") -> flask.Response:
     return toast.put(flask.make_response(flask.redirect(path, 303)), said)
 
 
+def _shown_at(field: str) -> str:
+    """Return the form's field that a fault stands beside: of a whole object its first part."""
+    names = list(flask.request.form)
+    return field if field in names else next((each for each in names if each.startswith(f"{field}.")), field)
+
+
 def _refusal(problem: Problem) -> Refusal:
-    by_field = {fault.field: fault.reason for fault in problem.faults}
+    by_field = {_shown_at(fault.field): fault.reason for fault in problem.faults}
     lines = [
         fault.reason if fault.field == CODE else f"{fault.field.replace('_', ' ')}: {fault.reason}"
         for fault in problem.faults

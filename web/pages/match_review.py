@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import Role
+from core.errors import Fault, Invalid
 from core.http.doors import actors
 from core.http.paging import page as page_of
 from ledger import periods
@@ -15,13 +16,15 @@ from reports.match_act_schemas import BulkMatchesSchema, MatchWordSchema, NewMat
 from reports.match_models import Match
 from reports.match_queries import MatchQuery
 from reports.matching import Leg
-from web.pages import forms, frame, month_end
+from web.pages import forms, frame, match_candidates, month_end
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 
 blueprint = flask.Blueprint("matching_pages", __name__)
 PLACE = month_end.PLACE
 GROUPS_MAX = 50
+# What the ids of our own items begin with; the others are lines of somebody else's.
+_OURS = frozenset({"cnv", "pay"})
 ACTS = actors(Role.FINANCE, Role.MANAGER)
 
 
@@ -103,13 +106,15 @@ def unmatch(session: Session, group_id: str) -> flask.Response:
 def explained(session: Session, item_id: str, refusal: Refusal | None = None) -> str:
     """Say why an item is matched, or is not: every pass, and the first condition that failed in it."""
     found = explain.of_item(session, item_id)
+    is_ours = item_id.partition("_")[0] in _OURS
     return frame.rendered(
         session,
         "explain.html",
         place=PLACE,
         found=found,
         item_id=item_id,
-        is_ours=item_id.partition("_")[0] in {"cnv", "pay", "rem"},
+        is_ours=is_ours,
+        candidates=match_candidates.of_item(session, item_id, is_ours=is_ours),
         may_act=bool(flask.g.actor.roles & ACTS.roles),
         refusal=refusal,
     )
@@ -118,7 +123,10 @@ def explained(session: Session, item_id: str, refusal: Refusal | None = None) ->
 @act(blueprint, "/explain/<item_id>/match", door=ACTS, again=explained)
 def match_by_hand(session: Session, item_id: str) -> flask.Response:
     """Match it with what the person names."""
-    others = [each for each in flask.request.form.get("others", "").replace(",", " ").split() if each]
+    form = flask.request.form
+    others = [*form.getlist("with[]"), *form.get("others", "").replace(",", " ").split()]
+    if not others:
+        raise Invalid.of(Fault("others", "is needed: tick one above, or name its id"))
     is_ours = flask.request.form.get("side") == "ours"
     values: dict[str, Any] = {
         "leg": flask.request.form.get("leg", ""),

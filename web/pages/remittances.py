@@ -1,0 +1,104 @@
+"""Remittances: what networks have announced or owe for a month, what came of it, and what is said of the rest."""
+
+import flask
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.rows import existing
+from partners.models import Source
+from reports import remittance_routes as routes
+from reports.remittance_models import Remittance
+from reports.remittance_schemas import (
+    AcceptedSchema,
+    DerivedPeriodSchema,
+    NewRemittanceSchema,
+    RemittanceChangeSchema,
+    RemittanceQuerySchema,
+)
+from reports.remitting import Origin, RemittanceState
+from web.pages import forms, frame, month_end, words
+from web.pages.forms import Refusal, act
+from web.pages.frame import page
+
+blueprint = flask.Blueprint("remittance_pages", __name__)
+PLACE = month_end.PLACE
+FILTERS = ("period", "source_id", "state", "origin", "after")
+ROWS_MAX = 100
+
+
+@page(blueprint, "GET", "/remittances", door=routes.READS)
+def remittances(session: Session, refusal: Refusal | None = None) -> str:
+    """Show remittances, newest first, and the forms that make them."""
+    query, wanted, fault = forms.narrowed(RemittanceQuerySchema, FILTERS, limit=ROWS_MAX)
+    found = routes.list_remittances(session, query)
+    after = wanted.pop("after", None)
+    return frame.rendered(
+        session,
+        "remittances.html",
+        place=PLACE,
+        rows=found.items,
+        wanted=wanted,
+        sources=_sources(session),
+        states=[(each.value, each.value.replace("_", " ").capitalize()) for each in RemittanceState],
+        origins=[(each.value, each.value.capitalize()) for each in Origin],
+        is_announcing="money.amount" in flask.request.form or "source_id" in flask.request.form,
+        may_announce=bool(flask.g.actor.roles & routes.ANNOUNCES.roles),
+        older=frame.link(".remittances", {**wanted, "after": found.next}) if found.next else None,
+        newest=frame.link(".remittances", wanted) if after else None,
+        refusal=refusal or fault,
+    )
+
+
+@act(blueprint, "/remittances", door=routes.ANNOUNCES, again=remittances)
+def announce(session: Session) -> flask.Response:
+    """Keep what a network has announced."""
+    made = routes.announce_remittances(session, forms.loaded(NewRemittanceSchema))
+    return forms.done(flask.url_for(".remittance", remittance_id=made["id"]), "It is kept; the next run looks for it.")
+
+
+@act(blueprint, "/remittances/derive", door=routes.DERIVES, again=remittances)
+def derive(session: Session) -> flask.Response:
+    """Make a month's remittances from its reports."""
+    query = forms.loaded(DerivedPeriodSchema)
+    done = routes.derive_remittances(session, query)
+    said = f"{words.plural(done['made'], 'remittance')} made, {done['changed']} changed, {done['dropped']} dropped, "
+    return forms.done(frame.link(".remittances", {"period": query.period}), f"{said}{done['kept']} left as they are.")
+
+
+@page(blueprint, "GET", "/remittances/<remittance_id>", door=routes.READS)
+def remittance(session: Session, remittance_id: str, refusal: Refusal | None = None) -> str:
+    """Show one: what was announced, what came, and what is left."""
+    shown = routes.show_remittance(session, remittance_id)
+    return frame.rendered(
+        session,
+        "remittance.html",
+        place=PLACE,
+        shown=shown,
+        source=existing(session, Source, shown["source_id"]).name,
+        is_written_off=shown["state"] == RemittanceState.WRITTEN_OFF,
+        doing=flask.request.path.rpartition("/")[2],
+        may_change=bool(flask.g.actor.roles & routes.CHANGES.roles),
+        refusal=refusal,
+    )
+
+
+@act(blueprint, "/remittances/<remittance_id>/change", door=routes.CHANGES, again=remittance)
+def change(session: Session, remittance_id: str) -> flask.Response:
+    """Correct its amount or its day, write it off, or take that back."""
+    currency = existing(session, Remittance, remittance_id).currency
+    values = forms.nested(flask.request.form)
+    if "amount" in values:
+        values["money"] = {"amount": values.pop("amount"), "currency": currency}
+    routes.change_remittance(session, remittance_id, forms.checked(RemittanceChangeSchema, values))
+    return forms.done(flask.url_for(".remittance", remittance_id=remittance_id), "It is changed.")
+
+
+@act(blueprint, "/remittances/<remittance_id>/charge", door=routes.CHANGES, again=remittance)
+def accept_charge(session: Session, remittance_id: str) -> flask.Response:
+    """Accept what lacks as the bank's charge."""
+    routes.accept_charge(session, remittance_id, forms.loaded(AcceptedSchema))
+    return forms.done(flask.url_for(".remittance", remittance_id=remittance_id), "The charge is posted.")
+
+
+def _sources(session: Session) -> dict[str, str]:
+    return {row.id: row.name for row in session.execute(sa.select(Source.id, Source.name).order_by(Source.name))}
