@@ -1,8 +1,12 @@
-"""The wire of trials, recategorisations and bonuses."""
+"""The wire of rulesets, trials, recategorisations and bonuses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import marshmallow as ma
 
-from core.http.wire import Amount, Text, Wire
+from core.http.wire import Amount, Moment, Text, Wire
 from payouts.bonuses import NewBonus
 from payouts.categories import Category
 from payouts.recategorising import NewCategory
@@ -98,3 +102,30 @@ class NewCategorySchema(Wire):
     category = ma.fields.Nested(TakenCategorySchema, required=True)
     reason = Text(required=True, validate=[ma.validate.Length(1, REASON_LENGTH_MAX), ma.validate.Regexp(r".*\S")])
     version = ma.fields.Integer(required=True)
+
+
+@dataclass(frozen=True)
+class NewRuleset:
+    """The rules of a draft, in their order."""
+
+    rules: Sequence[Mapping[str, Any]]
+
+
+class NewRulesetSchema(Wire):
+    """Body of a new ruleset; its rules are checked by payouts/categories.py, every fault at once."""
+
+    shape = NewRuleset
+
+    rules = ma.fields.List(ma.fields.Raw(), required=True)
+
+
+class RulesetSchema(ma.Schema):
+    """A version of the category rules."""
+
+    version = ma.fields.Integer(required=True)
+    state = ma.fields.String(required=True, metadata={"enum": ["draft", "active", "retired"]})
+    rules = ma.fields.List(ma.fields.Raw())
+    created_at = Moment()
+    created_by = ma.fields.String()
+    activated_at = Moment(allow_none=True)
+    activated_by = ma.fields.String(allow_none=True)

@@ -14,7 +14,7 @@ from partners.affiliates import masked, payee_shown
 from payouts import realising
 from payouts.categories import UNCATEGORISED, Category
 from payouts.models import Accrual, Batch, BatchItem, Payout
-from payouts.schemas import AccrualQuery, PayoutQuery
+from payouts.schemas import AccrualQuery, BatchQuery, PayoutQuery
 from payouts.states import PayoutState
 from postback import covering
 
@@ -85,6 +85,12 @@ def payout_detail(session: Session, payout_id: str) -> Mapping[str, Any]:
         "accrual_ids": list(accrual_ids),
         "batch_ids": list(batch_ids),
     }
+
+
+def batches(query: BatchQuery) -> sa.Select[Batch]:
+    """Return the query of the batches asked for, without their files, which have a door of their own."""
+    wanted = ((Batch.state, query.state), (Batch.method, query.method), (Batch.currency, query.currency))
+    return narrowed(sa.select(Batch), wanted).options(sa.orm.defer(Batch.file_content))
 
 
 def batches_shown(session: Session, found: Sequence[Batch]) -> list[Mapping[str, Any]]:

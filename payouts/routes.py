@@ -17,6 +17,7 @@ from core.http.wire import NumberedPageQuery, NumberedPageQuerySchema, PageQuery
 from core.runtime import installed
 from payouts import acts, batches, queries, releasing, resubmitting, results, rulesets, self_bills
 from payouts.batches import NewBatch
+from payouts.category_schemas import NewRuleset, NewRulesetSchema, RulesetSchema
 from payouts.formats.methods import METHODS
 from payouts.models import Accrual, Batch, BatchResult, CategoryRuleset, Payout
 from payouts.schemas import (
@@ -24,11 +25,11 @@ from payouts.schemas import (
     AccrualQuerySchema,
     AccrualSchema,
     BatchDetailSchema,
+    BatchQuery,
+    BatchQuerySchema,
     BatchResultSchema,
     BatchSchema,
     NewBatchSchema,
-    NewRuleset,
-    NewRulesetSchema,
     PayoutDetailSchema,
     PayoutQuery,
     PayoutQuerySchema,
@@ -37,7 +38,6 @@ from payouts.schemas import (
     ResubmissionSchema,
     ResultUpload,
     ResultUploadSchema,
-    RulesetSchema,
     Seen,
     SeenSchema,
     SeenWithReason,
@@ -167,11 +167,10 @@ def create_batch(session: Session, body: NewBatch) -> Mapping[str, Any]:
     return queries.batch_detail(session, batch)
 
 
-@endpoint(blueprint, "GET", "/batches", door=READERS, query=PageQuerySchema, answers=listing(BatchSchema))
-def list_batches(session: Session, query: PageQuery) -> Page[Mapping[str, Any]]:
+@endpoint(blueprint, "GET", "/batches", door=READERS, query=BatchQuerySchema, answers=listing(BatchSchema))
+def list_batches(session: Session, query: BatchQuery) -> Page[Mapping[str, Any]]:
     """List batches, newest first."""
-    statement = sa.select(Batch).options(sa.orm.defer(Batch.file_content))
-    found = page(session, statement, Batch.id, limit=query.limit, after=query.after)
+    found = page(session, queries.batches(query), Batch.id, limit=query.limit, after=query.after)
     return Page(queries.batches_shown(session, found.items), found.next)
 
 

@@ -1,6 +1,5 @@
-"""The wire of payouts: rulesets, accruals, payouts, batches."""
+"""The wire of payouts: accruals, payouts, batches."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,33 +12,6 @@ from payouts.batches import ITEMS_MAX, NewBatch
 from payouts.formats.methods import FILE_FORMATS, METHODS, RESULT_FORMATS
 from payouts.formats.values import PayeeKind, Payer
 from payouts.states import BatchState, ItemState, PayoutState
-
-
-@dataclass(frozen=True)
-class NewRuleset:
-    """The rules of a draft, in their order."""
-
-    rules: Sequence[Mapping[str, Any]]
-
-
-class NewRulesetSchema(Wire):
-    """Body of a new ruleset; its rules are checked by payouts/categories.py, every fault at once."""
-
-    shape = NewRuleset
-
-    rules = ma.fields.List(ma.fields.Raw(), required=True)
-
-
-class RulesetSchema(ma.Schema):
-    """A version of the category rules."""
-
-    version = ma.fields.Integer(required=True)
-    state = ma.fields.String(required=True, metadata={"enum": ["draft", "active", "retired"]})
-    rules = ma.fields.List(ma.fields.Raw())
-    created_at = Moment()
-    created_by = ma.fields.String()
-    activated_at = Moment(allow_none=True)
-    activated_by = ma.fields.String(allow_none=True)
 
 
 @dataclass(frozen=True)
@@ -145,6 +117,25 @@ class PayoutQuerySchema(PageQuerySchema):
     state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(list(PayoutState)))
     affiliate_id = ma.fields.String(load_default=None)
     period = ma.fields.String(load_default=None, validate=PERIOD)
+
+
+@dataclass(frozen=True)
+class BatchQuery(PageQuery):
+    """Which batches."""
+
+    state: str | None = None
+    method: str | None = None
+    currency: str | None = None
+
+
+class BatchQuerySchema(PageQuerySchema):
+    """Query of batches."""
+
+    shape = BatchQuery
+
+    state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(list(BatchState)))
+    method = ma.fields.String(load_default=None, validate=ma.validate.OneOf(list(METHODS)))
+    currency = Currency(load_default=None)
 
 
 class PayoutPayeeSchema(ma.Schema):

@@ -55,17 +55,11 @@ class Builder:
 
     def affiliate(self, **columns: Any) -> Affiliate:
         """Add an affiliate paid in EUR."""
-        values = {"name": "Blog One", "status": "trusted", "currency": "EUR"} | columns
-        return self._add(
-            Affiliate,
-            "aff",
-            payee_name="Blog One GmbH",
-            payee_iban=IBAN,
-            hold_days=0,
-            minimum_payout_minor=0,
-            created_at=OCTOBER,
-            **values,
-        )
+        values = {
+            "name": "Blog One", "status": "trusted", "currency": "EUR", "payee_name": "Blog One GmbH",
+            "payee_iban": IBAN, "hold_days": 0, "minimum_payout_minor": 0, "created_at": OCTOBER,
+        } | columns  # fmt: skip
+        return self._add(Affiliate, "aff", **values)
 
     def click(self, affiliate: Affiliate) -> Click:
         """Add a campaign and a click on it."""

@@ -31,24 +31,24 @@ class Parser(FlaskParser):
         except (ValueError, RecursionError) as error:
             # A number of thousands of digits is a ValueError, too many brackets a RecursionError.
             raise Invalid.of(Fault("body", f"is no JSON we read: {_why(error)}")) from None
-        _refuse(_unkeepable(body, ""))
+        _refuse(unkeepable(body, ""))
         return body
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Return the query's parameters."""
-        _refuse(fault for name, value in req.args.items(multi=True) for fault in _unkeepable(value, name))
+        _refuse(fault for name, value in req.args.items(multi=True) for fault in unkeepable(value, name))
         return super().load_querystring(req, schema)
 
     def load_multipart(self, req: flask.Request, schema: ma.Schema) -> Any:
         """Return form fields and files in one mapping."""
-        _refuse(fault for name, value in req.form.items(multi=True) for fault in _unkeepable(value, name))
+        _refuse(fault for name, value in req.form.items(multi=True) for fault in unkeepable(value, name))
         return MultiDictProxy(CombinedMultiDict([req.form, req.files]), schema)
 
 
 Parser.__location_map__ = {**FlaskParser.__location_map__, "multipart": "load_multipart"}
 
 
-def _unkeepable(value: object, path: str) -> Iterator[Fault]:
+def unkeepable(value: object, path: str) -> Iterator[Fault]:
     """Yield a fault for each text with a NUL or a lone surrogate, and each integer no column holds."""
     if isinstance(value, str):
         # PostgreSQL refuses the first, its driver the second.
@@ -56,11 +56,11 @@ def _unkeepable(value: object, path: str) -> Iterator[Fault]:
             yield Fault(path or "body", "takes text without NUL and without lone surrogates")
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _unkeepable(name, path)
-            yield from _unkeepable(inner, f"{path}.{name}".lstrip("."))
+            yield from unkeepable(name, path)
+            yield from unkeepable(inner, f"{path}.{name}".lstrip("."))
     elif isinstance(value, list):
         for position, inner in enumerate(value):
-            yield from _unkeepable(inner, f"{path}.{position}".lstrip("."))
+            yield from unkeepable(inner, f"{path}.{position}".lstrip("."))
     elif isinstance(value, int) and abs(value) > INTEGER_MAX:
         yield Fault(path or "body", "is too large a number")
 

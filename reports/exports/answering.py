@@ -3,14 +3,16 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import flask
+from sqlalchemy.orm import Session
 
 from core.runtime import installed
 from reports.exports import producing
-from reports.exports.formats import FORMATS
+from reports.exports.formats import FORMATS, Format
 from reports.exports.producing import Wanted
 from reports.exports.tables import Table
 
@@ -35,6 +37,26 @@ def report(asked: Wanted) -> flask.Response:
             yield from producing.pieces(session, asked, now=now)
 
     return attached(flask.Response(streamed(), mimetype=asked.mimetype), asked.file_name)
+
+
+def read_table(made: Callable[[Session], Table], name: str, form: Format) -> flask.Response:
+    """Answer with a table called `name`, read in a transaction of its own; raise Invalid as `report` does."""
+    runtime, file_name = installed(), f"{name}.{form.suffix}"
+    if form.pieces is None:
+
+        def fill(path: Path) -> None:
+            with runtime.reading() as session:
+                found = made(session)
+                form.write(replace(found, rows=producing.awaited(found.rows, form)), path)
+
+        return _of_file(fill, form.mimetype, file_name)
+    pieces = form.pieces
+
+    def streamed() -> Iterator[bytes]:
+        with runtime.reading() as session:
+            yield from pieces(made(session))
+
+    return attached(flask.Response(streamed(), mimetype=form.mimetype), file_name)
 
 
 def table(found: Table, form: str) -> flask.Response:

@@ -147,6 +147,11 @@ def filled_in(session: Session, asked: Wanted, now: datetime) -> Filters:
     return marks.between(session, filters, now) if "until" in asked.report.takes else filters
 
 
+def awaited(rows: Iterable[PartT], form: Format) -> Iterator[PartT]:
+    """Yield `rows`; raise Invalid for more of them than `form` bears while somebody waits."""
+    return _Watched(form.rows_at_once_max, None).of(rows)
+
+
 class _Watched:
     """Counts what is written, tells of it, and stops it where it is too much."""
 

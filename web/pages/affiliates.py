@@ -1,5 +1,6 @@
 """Affiliates: who they are, what we owe them, and their account line by line."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flask
@@ -7,8 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import EVERYONE, Role
+from core.errors import Fault
 from core.http.doors import actors
-from core.http.paging import page as page_of
+from core.http.paging import narrowed
+from core.http.reading import unkeepable
 from core.money import Money
 from core.rows import existing
 from partners import routes
@@ -19,9 +22,12 @@ from partners.tax import CYCLES
 from payouts import account_routes
 from payouts.account_schemas import StatementQuerySchema
 from payouts.models import SelfBill
-from web.pages import forms, frame
+from reports.exports.report import amount, count, moment, text
+from reports.exports.tables import Row
+from web.pages import forms, frame, lists
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Asked, Head, Listing
 
 blueprint = flask.Blueprint("affiliate_pages", __name__)
 PLACE = "/affiliates"
@@ -31,26 +37,61 @@ ROWS_MAX = 100
 BILLS_MAX = 20
 
 
-@page(blueprint, "GET", "/affiliates", door=READERS)
-def affiliates(session: Session) -> str:
-    """Show affiliates, newest first, or those whose name has a text in it."""
-    wanted = flask.request.args.get("name", "").strip()[:100]
-    status = flask.request.args.get("status", "")
+def _asked() -> Asked:
+    """Ask for those whose name has a text in it, of one status."""
+    wanted = {name: flask.request.args[name].strip() for name in ("name", "status") if flask.request.args.get(name)}
+    faults = [fault for name, value in wanted.items() for fault in unkeepable(value, name)]
+    if wanted.get("status", STATUSES[0]) not in STATUSES:
+        faults.append(Fault("status", f"is none of {', '.join(STATUSES)}"))
     statement = sa.select(Affiliate)
-    if wanted:
-        statement = statement.where(Affiliate.name.icontains(wanted, autoescape=True))
-    if status in STATUSES:
-        statement = statement.where(Affiliate.status == status)
-    rows = page_of(session, statement, Affiliate.id, limit=ROWS_MAX, after=frame.cursor(flask.request))
-    kept = {"name": wanted, "status": status if status in STATUSES else ""}
-    return frame.rendered(
+    if faults:
+        return Asked(statement, wanted, faults)
+    if "name" in wanted:
+        statement = statement.where(Affiliate.name.icontains(wanted["name"], autoescape=True))
+    return Asked(narrowed(statement, [(Affiliate.status, wanted.get("status"))]), wanted)
+
+
+def _cells(session: Session, some: Sequence[Affiliate]) -> Iterator[Row]:  # noqa: ARG001 - lists hand it to all
+    for row in some:
+        payee = payee_shown(row) or {}
+        yield (
+            row.id, row.name, row.status, row.currency, row.payee_kind if row.payee_name else None, row.payee_name,
+            payee.get("iban") or payee.get("account"), row.payment_cycle, row.hold_days, row.minimum_payout_minor,
+            row.created_at,
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    PLACE,
+    "Affiliates",
+    Affiliate.id,
+    (
+        Head("Affiliate", lists.text(Affiliate.name)),
+        Head("Status", (Affiliate.status,)),
+        Head("Currency", (Affiliate.currency,)),
+        Head("Paid to", (sa.func.coalesce(Affiliate.payee_name, ""), Affiliate.payee_kind)),
+        Head("Cycle", (Affiliate.payment_cycle,)),
+    ),
+    asked=_asked,
+    columns=(
+        text("id", "Affiliate id"), text("name", "Affiliate"), text("status", "Status"), text("currency", "Currency"),
+        text("payee_kind", "Paid by"), text("payee_name", "Paid to"), text("payee_account", "Account, its ends"),
+        text("payment_cycle", "Cycle"), count("hold_days", "Days of hold"), amount("minimum_payout", "Least payout"),
+        moment("created_at", "Since"),
+    ),
+    cells=_cells,
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=READERS)
+
+
+@page(blueprint, "GET", LISTING.path, door=READERS)
+def affiliates(session: Session) -> tuple[str, int]:
+    """Show affiliates, newest first, or those whose name has a text in it."""
+    return lists.rendered(
         session,
+        LISTING,
         "affiliates.html",
         place=PLACE,
-        rows=rows.items,
-        older=frame.link(".affiliates", {**kept, "after": rows.next}) if rows.next else None,
-        newest=frame.link(".affiliates", kept) if flask.request.args.get("after") else None,
-        wanted={name: value for name, value in kept.items() if value},
         statuses=[(each, each.capitalize()) for each in STATUSES],
         may_add=bool(flask.g.actor.roles & WRITERS.roles),
     )

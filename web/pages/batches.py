@@ -1,5 +1,6 @@
 """Batches: approved payouts gathered by one person, released by another, their file, and what came back."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flask
@@ -8,18 +9,20 @@ from sqlalchemy.orm import Session
 
 from access import people
 from core.http.paging import page as page_of
-from core.http.wire import PageQuery
 from core.money import Money
 from partners.models import Affiliate
 from payouts import batches as batching
 from payouts import queries, releasing, routes
 from payouts.formats.methods import METHODS
-from payouts.models import BatchResult, Payout
-from payouts.schemas import NewBatchSchema, ResultUploadSchema, SeenSchema
+from payouts.models import Batch, BatchItem, BatchResult, Payout
+from payouts.schemas import BatchQuerySchema, NewBatchSchema, ResultUploadSchema, SeenSchema
 from payouts.states import BatchState, PayoutState
-from web.pages import forms, frame, payouts, words
+from reports.exports.report import amount, count, moment, text
+from reports.exports.tables import Row
+from web.pages import forms, frame, lists, payouts, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("batch_pages", __name__)
 PLACE = payouts.PLACE
@@ -32,19 +35,54 @@ WHY_NOT = {
 METHOD_WORDS = {"sepa": "SEPA credit transfer", "nacha": "NACHA (ACH)", "paypal": "PayPal", "wise": "Wise"}
 
 
-@page(blueprint, "GET", "/batches", door=routes.READERS)
-def batches(session: Session) -> str:
+def _cells(session: Session, some: Sequence[Batch]) -> Iterator[Row]:
+    shown = queries.batches_shown(session, some)
+    emails = _emails(session, shown)
+    for row, each in zip(some, shown, strict=True):
+        yield (
+            row.id, row.method, row.state, row.created_at, emails.get(row.created_by, row.created_by), row.released_at,
+            emails.get(row.released_by or "", row.released_by), each["count"],
+            lists.minor(each["sum"]), row.currency,
+        )  # fmt: skip
+
+
+_ITEMS = sa.select(sa.func.count()).where(BatchItem.batch_id == Batch.id).scalar_subquery()
+_SUM = sa.select(sa.func.sum(BatchItem.amount_minor)).where(BatchItem.batch_id == Batch.id).scalar_subquery()
+LISTING = Listing(
+    "/batches",
+    "Batches",
+    Batch.id,
+    (
+        Head("Batch", (Batch.method,)),
+        Head("Gathered", (Batch.id,), Way.MOMENT),
+        Head("Released", (sa.func.coalesce(Batch.released_at, lists.NEVER),), Way.MOMENT),
+        Head("Payouts", (lists.or_least(_ITEMS),), Way.AMOUNT, "num"),
+        Head("Sum", lists.amount(_SUM, Batch.currency), Way.AMOUNT, "money"),
+        Head("State", (Batch.state,)),
+    ),
+    asked=lists.of_query(BatchQuerySchema, ("state", "method", "currency"), queries.batches),
+    columns=(
+        text("id", "Batch"), text("method", "Method"), text("state", "State"), moment("created_at", "Gathered at"),
+        text("created_by", "Gathered by"), moment("released_at", "Released at"), text("released_by", "Released by"),
+        count("payouts", "Payouts"), amount("sum", "Sum"), text("currency", "Currency"),
+    ),
+    cells=_cells,
+    newest="gathered",
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=routes.READERS)
+
+
+@page(blueprint, "GET", LISTING.path, door=routes.READERS)
+def batches(session: Session) -> tuple[str, int]:
     """Show batches, newest first."""
-    found = routes.list_batches(session, PageQuery(limit=ROWS_MAX, after=frame.cursor(flask.request)))
-    return frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "batches.html",
         place=PLACE,
-        rows=found.items,
-        older=frame.link(".batches", {"after": found.next}) if found.next else None,
-        newest=flask.url_for(".batches") if flask.request.args.get("after") else None,
-        emails=_emails(session, found.items),
+        about=lambda rows: _about(session, rows),
         methods=METHOD_WORDS,
+        states=[(state.value, state.value.capitalize()) for state in BatchState],
         waiting=_waiting(session),
         may_gather=bool(flask.g.actor.roles & routes.FINANCE.roles),
     )
@@ -176,6 +214,11 @@ def _releasers(session: Session, parts: releasing.Parts) -> list[str]:
     ]
 
 
+def _about(session: Session, rows: list[Batch]) -> dict[str, Any]:
+    shown = queries.batches_shown(session, rows)
+    return {"rows": shown, "emails": _emails(session, shown)}
+
+
 def _waiting(session: Session) -> list[tuple[int, Money]]:
     statement = (
         sa.select(Payout.currency, sa.func.count(), sa.func.sum(Payout.amount_minor))
@@ -186,6 +229,6 @@ def _waiting(session: Session) -> list[tuple[int, Money]]:
     return [(count, Money(int(total), currency)) for currency, count, total in session.execute(statement)]
 
 
-def _emails(session: Session, shown: list[Any]) -> dict[str, str]:
+def _emails(session: Session, shown: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     ids = [each[name] for each in shown for name in ("created_by", "released_by") if each[name]]
     return people.emails(session, ids)

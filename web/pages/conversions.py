@@ -1,20 +1,15 @@
 """The list of conversions, and one conversion's custody from click to bank line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import flask
-import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import EVERYONE
-from core.errors import Fault
 from core.http.doors import actors
-from core.http.paging import Page
-from core.http.paging import page as page_of
 from core.money import Money
 from core.rows import existing
 from partners.models import Affiliate, Campaign, Source
@@ -27,15 +22,17 @@ from postback.queries import ConversionQuery
 from postback.routes import MAY_SEE_RAW
 from postback.schemas import ConversionQuerySchema
 from reports import custody
-from web.pages import frame, words
+from reports.exports.report import amount, moment, text
+from reports.exports.tables import Row
+from web.pages import frame, lists, words
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("conversion_pages", __name__)
 PLACE = "/conversions"
 READERS = actors(*EVERYONE)
 FILTERS = ("state", "held", "source_id", "period", "transaction_id")
 STATES = tuple(state.value for state in State)
-ROWS_MAX = 100
 
 # What a step of custody is on its line: a person decided, or the bank says so; all else a machine did.
 _HUMAN = {"decision", "batch", "batch_released"}
@@ -56,34 +53,66 @@ class Moment:
     raw: str | None
 
 
-@page(blueprint, "GET", "/conversions", door=READERS)
-def conversions(session: Session) -> str | tuple[str, int]:
+def _every(query: ConversionQuery) -> sa.Select[Conversion]:
+    """Return the statement; the names, joined from the left, are left out where nothing is sorted by them."""
+    statement = queries.conversions(query).outerjoin(Affiliate, Affiliate.id == Conversion.affiliate_id)
+    return statement.outerjoin(Source, Source.id == Conversion.source_id)
+
+
+def _cells(session: Session, some: Sequence[Conversion]) -> Iterator[Row]:
+    sources = _names(session, Source, {row.source_id for row in some})
+    affiliates = _names(session, Affiliate, {row.affiliate_id for row in some})
+    for row in some:
+        yield (
+            row.id, row.transaction_id, row.event, row.source_id, sources.get(row.source_id), row.affiliate_id,
+            affiliates.get(row.affiliate_id or ""), row.campaign_id, row.claimed_click_id, row.occurred_at,
+            row.recorded_at, row.payout_minor, row.amount_minor, row.currency, row.state, row.hold_reason,
+            row.assurance,
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    PLACE,
+    "Conversions",
+    Conversion.id,
+    (
+        Head("Transaction", (Conversion.transaction_id,)),
+        Head("Affiliate", lists.text(Affiliate.name)),
+        Head("Source", lists.text(Source.name)),
+        Head("Occurred", (Conversion.occurred_at,), Way.MOMENT),
+        Head("Payout told", lists.amount(Conversion.payout_minor, Conversion.currency), Way.AMOUNT, "money"),
+        Head("State", (Conversion.state,)),
+    ),
+    asked=lists.of_query(ConversionQuerySchema, FILTERS, _every),
+    columns=(
+        text("id", "Conversion"), text("transaction_id", "Transaction"), text("event", "Event"),
+        text("source_id", "Source id"), text("source", "Source"), text("affiliate_id", "Affiliate id"),
+        text("affiliate", "Affiliate"), text("campaign_id", "Campaign id"), text("click_id", "Click"),
+        moment("occurred_at", "Occurred at"), moment("recorded_at", "Recorded at"), amount("payout", "Payout told"),
+        amount("amount", "Sale"), text("currency", "Currency"), text("state", "State"), text("hold_reason", "Held for"),
+        text("assurance", "Assurance"),
+    ),
+    cells=_cells,
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=READERS)
+
+
+@page(blueprint, "GET", LISTING.path, door=READERS)
+def conversions(session: Session) -> tuple[str, int]:
     """Show conversions, newest first, narrowed by the filters in the URL."""
-    wanted = {name: flask.request.args[name] for name in FILTERS if flask.request.args.get(name)}
-    found: Page[Conversion] = Page([], None)
-    faults: list[Fault] = []
-    after = frame.cursor(flask.request)
-    try:
-        query: ConversionQuery = ConversionQuerySchema().load({**wanted, "limit": ROWS_MAX, "after": after})
-        found = page_of(session, queries.conversions(query), Conversion.id, limit=query.limit, after=query.after)
-    except ma.ValidationError as error:
-        faults = [Fault(words.words(str(name)), _said(why)) for name, why in dict(error.messages_dict).items()]
-    body = frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "conversions.html",
         place=PLACE,
-        rows=found.items,
-        faults=faults,
-        wanted=wanted,
-        paid=_paid(session, [row.id for row in found.items]),
-        states=STATES,
+        about=lambda rows: {
+            "paid": _paid(session, [row.id for row in rows]),
+            "affiliates": _names(session, Affiliate, {row.affiliate_id for row in rows}),
+        },
+        states=[(state, words.pill(state)[1]) for state in STATES],
         sources=_names(session, Source),
-        affiliates=_names(session, Affiliate, {row.affiliate_id for row in found.items}),
         money=Money,
-        older=frame.link(".conversions", {**wanted, "after": found.next}) if found.next else None,
-        newest=frame.link(".conversions", wanted) if after else None,
     )
-    return (body, 422) if faults else body
 
 
 @page(blueprint, "GET", "/conversions/<conversion_id>", door=READERS)
@@ -190,7 +219,3 @@ def _names(
 
 def _name(session: Session, table: type[Source] | type[Affiliate] | type[Campaign], id_: str | None) -> str | None:
     return None if id_ is None else session.scalar(sa.select(table.name).where(table.id == id_))
-
-
-def _said(why: Any) -> str:
-    return " ".join(str(each) for each in why) if isinstance(why, list) else str(why)

@@ -13,6 +13,7 @@ from access.roles import Role
 from approvals import queries
 from core.actors import Actor
 from core.http.doors import Door, DoorKind
+from core.http.ordering import CURSOR_LENGTH_MAX
 from core.runtime import installed
 from web.pages import toast
 
@@ -25,7 +26,6 @@ CSP = (
 # Paths that programs ask for: their errors are problem documents whatever they accept.
 _FOR_PROGRAMS = ("/api", "/postback", "/session", "/static", "/healthz", "/readyz", "/metrics")
 _SAFE = {"GET", "HEAD"}
-CURSOR_LENGTH_MAX = 80
 
 
 @dataclass(frozen=True)

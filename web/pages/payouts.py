@@ -1,21 +1,24 @@
 """Payouts by state, and one payout with what it is made of, who decided it, and what a person may still do."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flask
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.http.paging import page as page_of
 from core.money import Money
 from partners.models import Affiliate
 from payouts import queries, routes
 from payouts.models import Accrual, Batch, BatchItem, Payout
 from payouts.schemas import PayoutQuerySchema, ResubmissionSchema, SeenWithReasonSchema
 from payouts.states import PayoutState
-from web.pages import forms, frame
+from reports.exports.report import amount, moment, text
+from reports.exports.tables import Row
+from web.pages import forms, frame, lists
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("payout_pages", __name__)
 PLACE = "/payouts"
@@ -30,25 +33,54 @@ ACTS = {
 }
 
 
-@page(blueprint, "GET", "/payouts", door=routes.READERS)
-def payouts(session: Session) -> str | tuple[str, int]:
+def _cells(session: Session, some: Sequence[Payout]) -> Iterator[Row]:
+    whose = names(session, [row.affiliate_id for row in some])
+    for row in some:
+        yield (
+            row.id, row.affiliate_id, whose.get(row.affiliate_id), row.period, ", ".join(row.category_codes),
+            row.amount_minor, row.currency, row.state, row.reason, row.created_at,
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    PLACE,
+    "Payouts",
+    Payout.id,
+    (
+        Head("Affiliate", lists.text(Affiliate.name)),
+        Head("Month", (Payout.period,), Way.MOMENT),
+        Head("Categories"),
+        Head("Amount", lists.amount(Payout.amount_minor, Payout.currency), Way.AMOUNT, "money"),
+        Head("State", (Payout.state,)),
+    ),
+    asked=lists.of_query(
+        PayoutQuerySchema,
+        FILTERS,
+        # Left, not inner: where nothing is sorted by the name the database leaves it out.
+        lambda query: queries.payouts(query).outerjoin(Affiliate, Affiliate.id == Payout.affiliate_id),
+    ),
+    columns=(
+        text("id", "Payout"), text("affiliate_id", "Affiliate id"), text("affiliate", "Affiliate"),
+        text("period", "Month"), text("categories", "Categories"), amount("amount", "Amount"),
+        text("currency", "Currency"), text("state", "State"), text("reason", "Reason"), moment("created_at", "Made at"),
+    ),
+    cells=_cells,
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=routes.READERS)
+
+
+@page(blueprint, "GET", LISTING.path, door=routes.READERS)
+def payouts(session: Session) -> tuple[str, int]:
     """Show payouts, newest first, with the number and the sum in every state."""
-    found, wanted, refusal = forms.narrowed(PayoutQuerySchema, FILTERS, limit=ROWS_MAX)
-    rows = page_of(session, queries.payouts(found), Payout.id, limit=ROWS_MAX, after=frame.cursor(flask.request))
-    body = frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "payouts.html",
         place=PLACE,
-        rows=rows.items,
-        older=frame.link(".payouts", {**wanted, "after": rows.next}) if rows.next else None,
-        newest=frame.link(".payouts", wanted) if flask.request.args.get("after") else None,
-        wanted=wanted,
-        refusal=refusal,
         totals=_totals(session),
         states=[(state.value, state.value.capitalize()) for state in PayoutState],
-        affiliates=names(session, [row.affiliate_id for row in rows.items]),
+        about=lambda rows: {"affiliates": names(session, [row.affiliate_id for row in rows])},
     )
-    return (body, 422) if refusal else body
 
 
 @page(blueprint, "GET", "/payouts/<payout_id>", door=routes.READERS)

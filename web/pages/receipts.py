@@ -1,5 +1,6 @@
 """Receipts: every postback that came, why it was refused, and what would become of a pasted one."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flask
@@ -9,20 +10,21 @@ from sqlalchemy.orm import Session
 from access.roles import EVERYONE, Role
 from core.errors import Problem
 from core.http.doors import actors
-from core.http.paging import page as page_of
 from partners.models import Source
 from postback import queries, routes
 from postback.models import Receipt
 from postback.schemas import PastedSchema, ReceiptQuerySchema
 from postback.verification import Refusal as Reason
-from web.pages import forms, frame
+from reports.exports.report import count, moment, text
+from reports.exports.tables import Row
+from web.pages import forms, frame, lists
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("receipt_pages", __name__)
 PLACE = "/receipts"
 READERS = actors(*EVERYONE)
 FILTERS = ("source_id", "verdict", "reason", "conversion_id", "from", "until")
-ROWS_MAX = 100
 # Why a postback was refused, as a sentence about it.
 REASONS = {
     Reason.UNKNOWN_SOURCE: "no source has this address",
@@ -36,26 +38,59 @@ REASONS = {
 }
 
 
-@page(blueprint, "GET", "/receipts", door=READERS)
-def receipts(session: Session) -> str | tuple[str, int]:
+def _every(query: queries.ReceiptQuery) -> sa.Select[Receipt]:
+    """Return the statement, without what was sent: a list shows none of it."""
+    raw = (Receipt.raw_query, Receipt.raw_body, Receipt.signature_headers)
+    return queries.receipts(query).options(*(sa.orm.defer(each) for each in raw))
+
+
+def _cells(session: Session, some: Sequence[Receipt]) -> Iterator[Row]:
+    names = _sources(session)
+    for row in some:
+        yield (
+            row.id, row.received_at, row.source_id, names.get(row.source_id), row.peer, row.method, row.verdict,
+            row.reason, row.outcome, row.conversion_id, row.assurance, row.secret_id, row.latency_us,
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    PLACE,
+    "Receipts",
+    Receipt.id,
+    (
+        Head("Received", (Receipt.id,), Way.MOMENT),
+        # Ten million of them are a year: by time they have an index, for all else there are filters.
+        Head("Source"),
+        Head("From"),
+        Head("Verdict"),
+        Head("What became of it"),
+    ),
+    asked=lists.of_query(ReceiptQuerySchema, FILTERS, _every),
+    columns=(
+        text("id", "Receipt"), moment("received_at", "Received at"), text("source_id", "Source id"),
+        text("source", "Source"), text("peer", "From"), text("method", "Method"), text("verdict", "Verdict"),
+        text("reason", "Reason"), text("outcome", "Outcome"), text("conversion_id", "Conversion"),
+        text("assurance", "Assurance"), text("secret_id", "Secret id"), count("latency_us", "Microseconds it took"),
+    ),
+    cells=_cells,
+    newest="received",
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=READERS)
+
+
+@page(blueprint, "GET", LISTING.path, door=READERS)
+def receipts(session: Session) -> tuple[str, int]:
     """Show receipts, newest first, narrowed by the filters in the URL."""
-    query, wanted, refusal = forms.narrowed(ReceiptQuerySchema, FILTERS, limit=ROWS_MAX)
-    rows = page_of(session, queries.receipts(query), Receipt.id, limit=ROWS_MAX, after=frame.cursor(flask.request))
-    body = frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "receipts.html",
         place=PLACE,
-        rows=rows.items,
-        older=frame.link(".receipts", {**wanted, "after": rows.next}) if rows.next else None,
-        newest=frame.link(".receipts", wanted) if flask.request.args.get("after") else None,
-        wanted=wanted,
-        refusal=refusal,
         sources=_sources(session),
         reasons=[(reason.value, said(reason.value)) for reason in Reason],
         said=said,
         may_check=Role.ADMIN in flask.g.actor.roles,
     )
-    return (body, 422) if refusal else body
 
 
 @page(blueprint, "GET", "/receipts/<receipt_id>", door=READERS)

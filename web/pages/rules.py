@@ -21,9 +21,8 @@ from core.runtime import installed
 from ledger.periods import period_of
 from payouts import routes as payout_routes
 from payouts import trials
-from payouts.category_schemas import TrialQuerySchema
+from payouts.category_schemas import NewRulesetSchema, TrialQuerySchema
 from payouts.models import CategoryRuleset
-from payouts.schemas import NewRulesetSchema
 from reports import mapping_text, match_routes
 from reports.match_models import MatchRuleset
 from reports.match_schemas import NewMatchRulesetSchema
