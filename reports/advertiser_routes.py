@@ -55,7 +55,7 @@ def import_advertiser_list(session: Session, body: NewList) -> dict[str, Any]:
         seed=body.seed,
         sample_percent=body.sample_percent,
     )
-    return _shown(advertiser_lists.load(installed(), session, upload, wanted))
+    return shown(advertiser_lists.load(installed(), session, upload, wanted))
 
 
 @endpoint(
@@ -64,21 +64,14 @@ def import_advertiser_list(session: Session, body: NewList) -> dict[str, Any]:
 )  # fmt: skip
 def list_advertiser_lists(session: Session, query: ListQuery) -> Page[dict[str, Any]]:
     """List the lists, newest first, with the counts of their last comparison."""
-    wanted = (
-        (AdvertiserList.source_id, query.source_id),
-        (AdvertiserList.campaign_id, query.campaign_id),
-        (AdvertiserList.period, query.period),
-        (AdvertiserList.state, query.state),
-    )
-    statement = narrowed(sa.select(AdvertiserList), wanted)
-    found = page(session, statement, AdvertiserList.id, limit=query.limit, after=query.after)
-    return Page([_shown(each) for each in found.items], found.next)
+    found = page(session, every(query), AdvertiserList.id, limit=query.limit, after=query.after)
+    return Page([shown(each) for each in found.items], found.next)
 
 
 @endpoint(blueprint, "GET", "/advertiser-lists/<list_id>", door=READS, answers=AdvertiserListSchema)
 def show_advertiser_list(session: Session, list_id: str) -> dict[str, Any]:
     """Show one list."""
-    return _shown(rows.existing(session, AdvertiserList, list_id))
+    return shown(rows.existing(session, AdvertiserList, list_id))
 
 
 @endpoint(
@@ -95,9 +88,21 @@ def list_advertiser_discrepancies(session: Session, list_id: str, query: PageQue
     return Page(queries.shown_discrepancies(session, found.items), found.next)
 
 
-def _shown(found: AdvertiserList) -> dict[str, Any]:
-    shown = {
+def every(query: ListQuery) -> sa.Select[AdvertiserList]:
+    """Return the statement for the lists `query` asks for."""
+    wanted = (
+        (AdvertiserList.source_id, query.source_id),
+        (AdvertiserList.campaign_id, query.campaign_id),
+        (AdvertiserList.period, query.period),
+        (AdvertiserList.state, query.state),
+    )
+    return narrowed(sa.select(AdvertiserList), wanted)
+
+
+def shown(found: AdvertiserList) -> dict[str, Any]:
+    """Return a list as it travels."""
+    plain = {
         name: getattr(found, name) for name in AdvertiserListSchema().fields if name not in {"counts", "discrepancies"}
     }
     counts = {name: number for name, number in found.counts.items() if name != "discrepancies"}
-    return shown | {"counts": counts, "discrepancies": found.counts.get("discrepancies", {})}
+    return plain | {"counts": counts, "discrepancies": found.counts.get("discrepancies", {})}

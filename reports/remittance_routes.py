@@ -57,13 +57,13 @@ def announce_remittances(session: Session, body: NewRemittance | list[NewRemitta
     """Keep what a network has announced to pay: one, or a list of up to 1,000, of which a fault in one keeps none."""
     if isinstance(body, list):
         made = remittances.announce(installed(), session, body, actor=current_actor())
-        return {"listed": _shown(session, made)}
+        return {"listed": shown(session, made)}
     try:
         made = remittances.announce(installed(), session, [body], actor=current_actor())
     except Invalid as problem:
         # It was no list: its faults have no place before their field.
         raise Invalid.of(*(Fault(fault.field.removeprefix("0."), fault.reason) for fault in problem.faults)) from None
-    return _shown(session, made)[0]
+    return shown(session, made)[0]
 
 
 @endpoint(
@@ -74,7 +74,7 @@ def derive_remittances(session: Session, body: DerivedPeriod) -> dict[str, Any]:
     """Make a month's remittances from its report lines that match conversions, where none was announced."""
     done = remittance_deriving.derive(installed(), session, body.period, actor=current_actor())
     counts = {name: getattr(done, name) for name in ("made", "changed", "dropped", "kept")}
-    return {"items": _shown(session, done.items), **counts}
+    return {"items": shown(session, done.items), **counts}
 
 
 @endpoint(
@@ -82,21 +82,14 @@ def derive_remittances(session: Session, body: DerivedPeriod) -> dict[str, Any]:
 )  # fmt: skip
 def list_remittances(session: Session, query: RemittanceQuery) -> Page[dict[str, Any]]:
     """List remittances, newest first."""
-    wanted = (
-        (Remittance.source_id, query.source_id),
-        (Remittance.period, query.period),
-        (Remittance.state, query.state),
-        (Remittance.origin, query.origin),
-    )
-    statement = narrowed(sa.select(Remittance), wanted)
-    found = page(session, statement, Remittance.id, limit=query.limit, after=query.after)
-    return Page(_shown(session, found.items), found.next)
+    found = page(session, every(query), Remittance.id, limit=query.limit, after=query.after)
+    return Page(shown(session, found.items), found.next)
 
 
 @endpoint(blueprint, "GET", "/remittances/<remittance_id>", door=READS, answers=RemittanceSchema)
 def show_remittance(session: Session, remittance_id: str) -> dict[str, Any]:
     """Show one remittance with the credits that paid it."""
-    return _shown(session, [rows.existing(session, Remittance, remittance_id)])[0]
+    return shown(session, [rows.existing(session, Remittance, remittance_id)])[0]
 
 
 @endpoint(
@@ -106,7 +99,7 @@ def show_remittance(session: Session, remittance_id: str) -> dict[str, Any]:
 def change_remittance(session: Session, remittance_id: str, body: Change) -> dict[str, Any]:
     """Change amount or due day before a credit is matched, or write off what has not come, with a reason."""
     found = remittances.change(installed(), session, remittance_id, body, actor=current_actor())
-    return _shown(session, [found])[0]
+    return shown(session, [found])[0]
 
 
 @endpoint(
@@ -118,10 +111,22 @@ def accept_charge(session: Session, remittance_id: str, body: Accepted) -> dict[
     found = remittances.accept_charge(
         installed(), session, remittance_id, reason=body.reason, version=body.version, actor=current_actor()
     )
-    return _shown(session, [found])[0]
+    return shown(session, [found])[0]
 
 
-def _shown(session: Session, found: Sequence[Remittance]) -> list[dict[str, Any]]:
+def every(query: RemittanceQuery) -> sa.Select[Remittance]:
+    """Return the statement for the remittances `query` asks for."""
+    wanted = (
+        (Remittance.source_id, query.source_id),
+        (Remittance.period, query.period),
+        (Remittance.state, query.state),
+        (Remittance.origin, query.origin),
+    )
+    return narrowed(sa.select(Remittance), wanted)
+
+
+def shown(session: Session, found: Sequence[Remittance]) -> list[dict[str, Any]]:
+    """Return `found` as they travel, with what came of each."""
     ids = [each.id for each in found]
     parts = remittance_entries.sums(session, ids)
     payments: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}

@@ -41,7 +41,7 @@ READS = actors(Role.FINANCE, Role.MANAGER, Role.AUDITOR, Role.ADMIN)
 )  # fmt: skip
 def create_schedule(session: Session, body: NewSchedule) -> dict[str, Any]:
     """Have reports about the month before delivered on a day of each month, from the next such day on."""
-    return _shown(schedules.create(installed(), session, body, actor=current_actor()))
+    return shown(schedules.create(installed(), session, body, actor=current_actor()))
 
 
 @endpoint(
@@ -49,16 +49,14 @@ def create_schedule(session: Session, body: NewSchedule) -> dict[str, Any]:
 )  # fmt: skip
 def list_schedules(session: Session, query: ScheduleQuery) -> Page[dict[str, Any]]:
     """List the schedules, newest first."""
-    is_wanted = ReportSchedule.state != "removed" if query.state is None else ReportSchedule.state == query.state
-    statement = sa.select(ReportSchedule).where(is_wanted)
-    found = page(session, statement, ReportSchedule.id, limit=query.limit, after=query.after)
-    return Page([_shown(each) for each in found.items], found.next)
+    found = page(session, every(query), ReportSchedule.id, limit=query.limit, after=query.after)
+    return Page([shown(each) for each in found.items], found.next)
 
 
 @endpoint(blueprint, "GET", "/report-schedules/<schedule_id>", door=READS, answers=ScheduleSchema)
 def show_schedule(session: Session, schedule_id: str) -> dict[str, Any]:
     """Show one schedule, and why its last attempt failed if it did."""
-    return _shown(schedules.existing(session, schedule_id))
+    return shown(schedules.existing(session, schedule_id))
 
 
 @endpoint(
@@ -67,13 +65,13 @@ def show_schedule(session: Session, schedule_id: str) -> dict[str, Any]:
 )  # fmt: skip
 def change_schedule(session: Session, schedule_id: str, body: Change) -> dict[str, Any]:
     """Change a schedule, pause it or go on; what passed while it was paused is not made up for."""
-    return _shown(schedules.change(installed(), session, schedule_id, body, actor=current_actor()))
+    return shown(schedules.change(installed(), session, schedule_id, body, actor=current_actor()))
 
 
 @endpoint(blueprint, "DELETE", "/report-schedules/<schedule_id>", door=MANAGES, answers=ScheduleSchema)
 def remove_schedule(session: Session, schedule_id: str) -> dict[str, Any]:
     """End a schedule; what it has delivered stays."""
-    return _shown(schedules.remove(installed(), session, schedule_id, actor=current_actor()))
+    return shown(schedules.remove(installed(), session, schedule_id, actor=current_actor()))
 
 
 @endpoint(
@@ -97,9 +95,16 @@ def delivered_file(session: Session, delivery_id: str, name: str) -> flask.Respo
     return attachment(content, mimetype, name)
 
 
-def _shown(schedule: ReportSchedule) -> dict[str, Any]:
-    shown = {name: getattr(schedule, name) for name in ScheduleSchema().fields if name != "next_at"}
-    return shown | {"next_at": timing.next_moment(day=schedule.day, hour=schedule.hour, after=installed().clock())}
+def every(query: ScheduleQuery) -> sa.Select[ReportSchedule]:
+    """Return the statement for the schedules `query` asks for; without a state those that were not removed."""
+    is_wanted = ReportSchedule.state != "removed" if query.state is None else ReportSchedule.state == query.state
+    return sa.select(ReportSchedule).where(is_wanted)
+
+
+def shown(schedule: ReportSchedule) -> dict[str, Any]:
+    """Return a schedule as it travels."""
+    plain = {name: getattr(schedule, name) for name in ScheduleSchema().fields if name != "next_at"}
+    return plain | {"next_at": timing.next_moment(day=schedule.day, hour=schedule.hour, after=installed().clock())}
 
 
 def _shown_delivery(delivery: ReportDelivery) -> dict[str, Any]:

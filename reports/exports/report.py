@@ -45,6 +45,11 @@ def count(name: str, title: str) -> Column:
     return Column(name, title, Kind.COUNT)
 
 
+def plain(name: str, title: str) -> Column:
+    """Return a column of numbers that come to nothing together."""
+    return Column(name, title, Kind.COUNT, is_totalled=False)
+
+
 def day(name: str, title: str) -> Column:
     """Return a column of days."""
     return Column(name, title, Kind.DATE)

@@ -23,6 +23,7 @@ INSIDE = (
     "/sources/{source_id}", "/sources/new?scheme=pb1", "/receipts/{receipt_id}", "/conversions/{conversion_id}",
     "/payouts/{payout_id}", "/affiliates/{affiliate_id}", "/month-end/{period}", "/month-end/{period}/suggestions",
     "/month-end/{period}/close", "/explain/{conversion_id}", "/rules/approvals/new", "/rules/approvals/0",
+    "/remittances/{remittance_id}", "/advertiser-lists/{list_id}", "/report-schedules/{schedule_id}",
 )  # fmt: skip
 
 

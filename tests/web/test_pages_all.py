@@ -1,6 +1,7 @@
 """Every page of the console, with a month of data in it: who may see it, and that it is whole."""
 
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import flask
 import pytest
@@ -8,7 +9,11 @@ import pytest
 from access.roles import Role
 from core.http.doors import DoorKind
 from core.runtime import Runtime
-from tests.builders import Builder
+from partners.models import Source
+from reports.advertiser_models import AdvertiserList
+from reports.delivery.models import ReportSchedule
+from reports.remittance_models import Remittance
+from tests.builders import OCTOBER, Builder
 from tests.web.pages import get, sign_in_by_form
 
 Staff = Callable[..., str]
@@ -35,10 +40,36 @@ def month(runtime: Runtime) -> dict[str, str]:
         conversion = build.conversion(source, "T1" + HOSTILE, 1250, affiliate_id=affiliate.id)
         receipt = build.receipt(conversion)
         payout = build.payout(affiliate, 1250)
+        remittance, advertiser_list, schedule = _of_month_end(runtime, build, source)
         return {
+            "remittance_id": remittance.id, "list_id": advertiser_list.id, "schedule_id": schedule.id,
             "source_id": source.id, "affiliate_id": affiliate.id, "conversion_id": conversion.id,
             "receipt_id": receipt.id, "payout_id": payout.id, "period": "2026-10",
         }  # fmt: skip
+
+
+def _of_month_end(
+    runtime: Runtime, build: Builder, source: Source
+) -> tuple[Remittance, AdvertiserList, ReportSchedule]:
+    made = {"created_by": "stf_1", "created_at": OCTOBER}
+    rows = (
+        Remittance(
+            id=runtime.new_id("rem"), source_id=source.id, period="2026-10", reference=HOSTILE, amount_minor=1250,
+            currency="EUR", due_on=date(2026, 11, 30), state="open", origin="announced", changed_at=OCTOBER, **made,
+        ),
+        AdvertiserList(
+            id=runtime.new_id("adl"), source_id=source.id, period="2026-10", compares="sale", seed=1, lines=1,
+            sample_percent=100, mapping={}, file_name=HOSTILE, file_sha256="0" * 64, imported_by="stf_1",
+            rejected=[{"line": 2, "reason": HOSTILE}], state="waiting", counts={}, imported_at=OCTOBER,
+        ),
+        ReportSchedule(
+            id=runtime.new_id("sch"), name=HOSTILE, day=3, hour=6, reports=["month"], formats=["csv"], folder="monthly",
+            recipients=["one@example.com"], state="active", counts_from=OCTOBER, **made,
+        ),
+    )  # fmt: skip
+    build.session.add_all(rows)
+    build.session.flush()
+    return rows
 
 
 def test_every_page_is_for_the_roles_of_its_door_alone(app: flask.Flask, staff: Staff, month: dict[str, str]) -> None:
@@ -67,6 +98,8 @@ def test_what_is_hostile_is_text_on_every_page_of_it(app: flask.Flask, staff: St
         "/receipts/{receipt_id}", "/imports", "/discrepancies", "/month-end/{period}/suggestions",
         "/receipts/check", "/conversions", "/conversions/{conversion_id}", "/payouts", "/payouts/{payout_id}",
         "/affiliates", "/affiliates/{affiliate_id}", "/month-end/{period}", "/find?q=script",
+        "/remittances", "/remittances/{remittance_id}", "/advertiser-lists", "/advertiser-lists/{list_id}",
+        "/report-schedules", "/report-schedules/{schedule_id}",
     ):  # fmt: skip
         answer = get(client, path.format(**month))
         assert answer.status_code == 200, (path, answer.status_code)

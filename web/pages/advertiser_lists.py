@@ -1,6 +1,7 @@
 """Advertisers' own lists, the second tier of checking: loaded by form, and what a comparison came to."""
 
 import json
+from collections.abc import Iterator, Sequence
 
 import flask
 import sqlalchemy as sa
@@ -12,15 +13,18 @@ from partners.models import Campaign, Source
 from reports import advertiser_routes as routes
 from reports import mapping_text
 from reports.advertiser_models import AdvertiserList
-from reports.advertiser_schemas import AdvertiserListQuerySchema, NewAdvertiserListSchema
+from reports.advertiser_schemas import AdvertiserListQuerySchema, ListQuery, NewAdvertiserListSchema
 from reports.bank_routes import UPLOAD_BYTES_MAX
-from web.pages import forms, frame, month_end, words
+from reports.exports.report import count, day, moment, text
+from reports.exports.tables import Row
+from web.pages import forms, frame, lists, month_end, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("advertiser_list_pages", __name__)
 PLACE = month_end.PLACE
-FILTERS = ("period", "source_id", "campaign_id", "state", "after")
+FILTERS = ("period", "source_id", "campaign_id", "state")
 ROWS_MAX = 100
 REJECTED_MAX = 200
 STATES = (("waiting", "Waiting"), ("done", "Done"), ("replaced", "Replaced"))
@@ -37,30 +41,68 @@ def _take_large_files() -> None:
     flask.request.max_content_length = UPLOAD_BYTES_MAX
 
 
-@page(blueprint, "GET", "/advertiser-lists", door=routes.READS)
-def lists(session: Session, refusal: Refusal | None = None) -> str:
+def _every(query: ListQuery) -> sa.Select[AdvertiserList]:
+    statement = routes.every(query).outerjoin(Source, Source.id == AdvertiserList.source_id)
+    return statement.outerjoin(Campaign, Campaign.id == AdvertiserList.campaign_id)
+
+
+def _cells(session: Session, some: Sequence[AdvertiserList]) -> Iterator[Row]:
+    names = _names(session, Source) | _names(session, Campaign)
+    for row in some:
+        each = routes.shown(row)
+        yield (
+            row.id, row.file_name, row.source_id, row.campaign_id, names.get(row.source_id or row.campaign_id),
+            row.period, row.day, row.compares, row.sample_percent, row.lines, len(row.rejected),
+            sum(each["discrepancies"].values()), row.state, row.checked_at, row.imported_at, row.file_sha256,
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    "/advertiser-lists",
+    "Advertisers' lists",
+    AdvertiserList.id,
+    (
+        Head("File", lists.text(AdvertiserList.file_name)),
+        Head("Of", lists.text(sa.func.coalesce(Source.name, Campaign.name))),
+        Head("Lines", (AdvertiserList.lines,), Way.AMOUNT, "num"),
+        # Both are counted out of what was kept of the list.
+        Head("Not loaded", style="num"),
+        Head("Differ", style="num"),
+        Head("Compared", (sa.func.coalesce(AdvertiserList.checked_at, lists.NEVER),), Way.MOMENT),
+        Head("State", (AdvertiserList.state,)),
+    ),
+    asked=lists.of_query(AdvertiserListQuerySchema, FILTERS, _every),
+    columns=(
+        text("id", "List"), text("file_name", "File"), text("source_id", "Source id"),
+        text("campaign_id", "Campaign id"), text("name", "Of"), text("period", "Month"), day("day", "Day"),
+        text("compares", "Compares"), count("sample_percent", "Of a hundred"), count("lines", "Lines"),
+        count("rejected", "Not loaded"), count("discrepancies", "Differ"), text("state", "State"),
+        moment("checked_at", "Compared at"), moment("imported_at", "Imported at"), text("file_sha256", "SHA-256"),
+    ),
+    cells=_cells,
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=routes.READS)
+
+
+@page(blueprint, "GET", LISTING.path, door=routes.READS)
+def every(session: Session, refusal: Refusal | None = None) -> tuple[str, int]:
     """Show the lists, newest first, and the form that loads one."""
-    query, wanted, fault = forms.narrowed(AdvertiserListQuerySchema, FILTERS, limit=ROWS_MAX)
-    found = routes.list_advertiser_lists(session, query)
-    after = wanted.pop("after", None)
-    return frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "advertiser_lists.html",
         place=PLACE,
-        rows=found.items,
-        wanted=wanted,
+        about=lambda rows: {"rows": [routes.shown(row) for row in rows]},
+        refusal=refusal,
         sources=_names(session, Source),
         campaigns=_names(session, Campaign),
         states=STATES,
         mapping=MAPPING,
         may_load=bool(flask.g.actor.roles & routes.IMPORTS.roles),
-        older=frame.link(".lists", {**wanted, "after": found.next}) if found.next else None,
-        newest=frame.link(".lists", wanted) if after else None,
-        refusal=refusal or fault,
     )
 
 
-@act(blueprint, "/advertiser-lists", door=routes.IMPORTS, again=lists)
+@act(blueprint, "/advertiser-lists", door=routes.IMPORTS, again=every)
 def load(session: Session) -> flask.Response:
     """Load one; the stage of the night compares it."""
     # People write YAML, programs JSON: the door takes the latter.

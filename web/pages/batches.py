@@ -47,7 +47,12 @@ def _cells(session: Session, some: Sequence[Batch]) -> Iterator[Row]:
 
 
 _ITEMS = sa.select(sa.func.count()).where(BatchItem.batch_id == Batch.id).scalar_subquery()
-_SUM = sa.select(sa.func.sum(BatchItem.amount_minor)).where(BatchItem.batch_id == Batch.id).scalar_subquery()
+_SUM = (
+    # PostgreSQL sums bigints to numeric.
+    sa.select(sa.cast(sa.func.sum(BatchItem.amount_minor), sa.BigInteger))
+    .where(BatchItem.batch_id == Batch.id)
+    .scalar_subquery()
+)
 LISTING = Listing(
     "/batches",
     "Batches",

@@ -26,6 +26,7 @@ from web.pages import (
     reports,
     rules,
     session,
+    set_up_lists,
     sources,
     today,
     words,
@@ -58,6 +59,7 @@ def register(app: flask.Flask) -> None:
         advertiser_lists.blueprint,
         remittances.blueprint,
         report_schedules.blueprint,
+        set_up_lists.blueprint,
     ):
         app.register_blueprint(blueprint)
     app.jinja_env.globals.update(money=money.Money, zone_name=zones.name)

@@ -1,5 +1,7 @@
 """Discrepancies: who looks after which, what may be said about it, and what that would post."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import flask
@@ -10,16 +12,18 @@ from access import people
 from access.models import Staff
 from access.roles import Role
 from core.http.doors import actors
-from core.http.paging import page as page_of
 from core.money import Money
 from core.runtime import installed
 from ledger import periods
 from partners.models import Source
+from reports.exports.report import amount, moment, same_text, text
+from reports.exports.tables import Row
 from reports.matching import DiscrepancyClass, DiscrepancyState, Leg, Resolution
 from reports.models import Discrepancy
 from reports.resolving import queries, routes
 from reports.resolving.acts import TOGETHER
 from reports.resolving.claiming import Outcome
+from reports.resolving.queries import EveryQuery
 from reports.resolving.schemas import (
     AnsweredSchema,
     AssignedSchema,
@@ -29,9 +33,10 @@ from reports.resolving.schemas import (
     SaidSchema,
 )
 from reports.taxonomy import Severity
-from web.pages import forms, frame, month_end, words
+from web.pages import forms, frame, lists, month_end, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("discrepancy_pages", __name__)
 PLACE = month_end.PLACE
@@ -49,26 +54,69 @@ WORDS = {
 POSTS = {Resolution.ACCEPT, Resolution.WRITE_OFF}
 
 
-@page(blueprint, "GET", "/discrepancies", door=month_end.READERS)
-def discrepancies(session: Session, refusal: Refusal | None = None) -> str:
+def _every(query: EveryQuery) -> sa.Select[Discrepancy]:
+    mine = replace(query, owner=flask.g.actor.id) if query.owner == "me" else query
+    statement = queries.every(mine, now=installed().clock())
+    return statement.outerjoin(Staff, same_text(Staff.id, Discrepancy.owner))
+
+
+def _cells(session: Session, some: Sequence[Discrepancy]) -> Iterator[Row]:
+    shown = queries.shown(session, some, now=installed().clock())
+    emails = people.emails(session, [row.owner for row in some if row.owner])
+    for row, each in zip(some, shown, strict=True):
+        yield (
+            row.id, row.klass, each["severity"], row.leg, row.period, row.source_id, row.conversion_id, row.payout_id,
+            row.remittance_id, row.line_id, emails.get(row.owner or "", row.owner), row.ours_minor, row.ours_currency,
+            row.theirs_minor, row.theirs_currency, lists.minor(each["difference"]), row.state, row.resolution,
+            row.note, row.created_at,
+        )  # fmt: skip
+
+
+_CURRENCY = sa.func.coalesce(Discrepancy.ours_currency, Discrepancy.theirs_currency)
+_OFF = sa.func.coalesce(Discrepancy.theirs_minor, 0) - sa.func.coalesce(Discrepancy.ours_minor, 0)
+LISTING = Listing(
+    "/discrepancies",
+    "Discrepancies",
+    Discrepancy.id,
+    (
+        Head("What is wrong", (Discrepancy.klass,)),
+        Head("Month", (Discrepancy.period,), Way.MOMENT),
+        Head("Owner", lists.text(Staff.email)),
+        Head("We say", lists.amount(Discrepancy.ours_minor, Discrepancy.ours_currency), Way.AMOUNT, "money"),
+        Head("They say", lists.amount(Discrepancy.theirs_minor, Discrepancy.theirs_currency), Way.AMOUNT, "money"),
+        Head("Difference", lists.amount(_OFF, _CURRENCY), Way.AMOUNT, "money"),
+        Head("Age", (Discrepancy.created_at,), Way.AGE, "num"),
+        Head("State", (Discrepancy.state,)),
+    ),
+    asked=lists.of_query(EveryQuerySchema, FILTERS, _every),
+    columns=(
+        text("id", "Discrepancy"), text("class", "What is wrong"), text("severity", "Severity"),
+        text("leg", "Comparison"), text("period", "Month"), text("source_id", "Source id"),
+        text("conversion_id", "Conversion"), text("payout_id", "Payout"), text("remittance_id", "Remittance"),
+        text("line_id", "Line"), text("owner", "Owner"), amount("ours", "We say", "ours_currency"),
+        text("ours_currency", "Our currency"), amount("theirs", "They say", "theirs_currency"),
+        text("theirs_currency", "Their currency"), amount("difference", "Difference", "ours_currency"),
+        text("state", "State"), text("resolution", "Said of it"), text("note", "Note"),
+        moment("first_seen_at", "First seen at"),
+    ),
+    cells=_cells,
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=month_end.READERS)
+
+
+@page(blueprint, "GET", LISTING.path, door=month_end.READERS)
+def discrepancies(session: Session, refusal: Refusal | None = None) -> tuple[str, int]:
     """Show discrepancies of all months, newest first, narrowed by the filters in the URL."""
-    query, wanted, fault = forms.narrowed(EveryQuerySchema, FILTERS, limit=ROWS_MAX)
-    if query.owner == "me":
-        query = EveryQuerySchema().load({**wanted, "owner": flask.g.actor.id, "limit": ROWS_MAX})
-    now = installed().clock()
-    statement, after = queries.every(query, now=now), frame.cursor(flask.request)
-    rows = page_of(session, statement, Discrepancy.id, limit=ROWS_MAX, after=after)
-    shown = queries.shown(session, rows.items, now=now)
-    return frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "discrepancies.html",
         place=PLACE,
-        rows=shown,
-        wanted=wanted,
-        refusal=refusal or fault,
-        emails=people.emails(session, [row["owner"] for row in shown if row["owner"]]),
-        older=frame.link(".discrepancies", {**wanted, "after": rows.next}) if rows.next else None,
-        newest=frame.link(".discrepancies", wanted) if flask.request.args.get("after") else None,
+        about=lambda rows: {
+            "rows": queries.shown(session, rows, now=installed().clock()),
+            "emails": people.emails(session, [row.owner for row in rows if row.owner]),
+        },
+        refusal=refusal,
         options={
             "class": [(each.value, each.value.replace("_", " ").capitalize()) for each in DiscrepancyClass],
             "state": [(each.value, each.value.capitalize()) for each in DiscrepancyState],

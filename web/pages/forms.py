@@ -11,7 +11,7 @@ Where it raises Invalid or Conflict nothing is stored, and `again`, the page the
 Refusal as `refusal`: the macros of `form.html` show it on top and beside each field, with what was filled in.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -100,23 +100,6 @@ def checked(schema: type[ma.Schema], values: dict[str, Any]) -> Any:
         return reader.load(values)
     except ma.ValidationError as error:
         raise Invalid.of(*problems.faults(error.messages_dict)) from error
-
-
-def narrowed(
-    schema: type[ma.Schema], names: Sequence[str], *, limit: int
-) -> tuple[Any, dict[str, str], Refusal | None]:
-    """Return the query that the URL's filters ask for, those that are set, and what is wrong with them, if anything.
-
-    With a fault the query asks for everything.
-    """
-    wanted = {name: flask.request.args[name] for name in names if flask.request.args.get(name)}
-    try:
-        return schema().load({**wanted, "limit": limit}), wanted, None
-    except ma.ValidationError as error:
-        problem = Invalid.of(*problems.faults(error.messages_dict))
-        lines = [f"{fault.field.replace('_', ' ')}: {fault.reason}" for fault in problem.faults]
-        refusal = Refusal("Correct the filters", lines, {}, wanted)
-        return schema().load({"limit": limit}), wanted, refusal
 
 
 def nested(form: Any) -> dict[str, Any]:

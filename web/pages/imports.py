@@ -1,5 +1,6 @@
 """Files that come in: networks' reports and bank statements, looked at first, then loaded; and all that were."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flask
@@ -7,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
+from access import people
 from access.roles import Role
 from core import leasing
 from core.errors import Fault, Invalid
 from core.http.doors import actors
-from core.http.paging import page as page_of
 from core.rows import existing
 from core.runtime import installed
 from partners.models import Source
@@ -20,20 +21,22 @@ from reports.bank_formats.reading import AUTO, FORMATS
 from reports.bank_imports import Wanted
 from reports.bank_routes import UPLOAD_BYTES_MAX
 from reports.bank_schemas import StatementQuerySchema
+from reports.exports.report import amount, count, day, moment, text
+from reports.exports.tables import Row
 from reports.importing import asking
 from reports.importing.models import ReportImport
 from reports.imports import Upload
 from reports.models import Statement
 from reports.report_styles import catalogue
-from web.pages import forms, frame, kept_uploads, month_end
+from web.pages import forms, frame, kept_uploads, lists, month_end
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("import_pages", __name__)
 PLACE = month_end.PLACE
 LOADS = actors(Role.FINANCE)
 FILTERS = ("kind", "source_id", "account", "period")
-ROWS_MAX = 100
 UNDER_WAY_MAX = 10
 REJECTED_MAX = 200
 
@@ -43,27 +46,66 @@ def _take_large_files() -> None:
     flask.request.max_content_length = UPLOAD_BYTES_MAX
 
 
-@page(blueprint, "GET", "/imports", door=month_end.READERS)
-def imports(session: Session, refusal: Refusal | None = None) -> str:
+def _cells(session: Session, some: Sequence[Statement]) -> Iterator[Row]:
+    names, emails = _sources(session), people.emails(session, [row.imported_by for row in some])
+    for row in some:
+        yield (
+            row.id, row.file_name, row.kind, row.source_id, names.get(row.source_id or ""), row.account, row.period,
+            row.format, row.reference, row.opened_on, row.closed_on, row.opening_minor, row.closing_minor,
+            row.currency, row.lines, row.new, row.repeated, len(row.rejected), row.imported_at,
+            emails.get(row.imported_by, row.imported_by), row.file_sha256,
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    "/imports",
+    "Imports",
+    Statement.id,
+    (
+        Head("File", lists.text(Statement.file_name)),
+        Head("Of", lists.text(sa.func.coalesce(Source.name, Statement.account))),
+        Head("Form", (Statement.format,)),
+        Head("Lines", (Statement.lines,), Way.AMOUNT, "num"),
+        Head("New", (Statement.new,), Way.AMOUNT, "num"),
+        Head("Not loaded", style="num"),
+        Head("Imported", (Statement.id,), Way.MOMENT),
+    ),
+    asked=lists.of_query(
+        StatementQuerySchema,
+        FILTERS,
+        lambda query: statement_queries.statements(query).outerjoin(Source, Source.id == Statement.source_id),
+    ),
+    columns=(
+        text("id", "Import"), text("file_name", "File"), text("kind", "Kind"), text("source_id", "Source id"),
+        text("source", "Source"), text("account", "Account"), text("period", "Month"), text("format", "Form"),
+        text("reference", "Reference"), day("opened_on", "From"), day("closed_on", "Until"),
+        amount("opening", "Opening balance"), amount("closing", "Closing balance"), text("currency", "Currency"),
+        count("lines", "Lines"), count("new", "New"), count("repeated", "Known before"),
+        count("rejected", "Not loaded"), moment("imported_at", "Imported at"), text("imported_by", "Imported by"),
+        text("file_sha256", "SHA-256"),
+    ),
+    cells=_cells,
+    newest="imported",
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=month_end.READERS)
+
+
+@page(blueprint, "GET", LISTING.path, door=month_end.READERS)
+def imports(session: Session, refusal: Refusal | None = None) -> tuple[str, int]:
     """Show what was imported, newest first, and what is under way."""
-    query, wanted, fault = forms.narrowed(StatementQuerySchema, FILTERS, limit=ROWS_MAX)
-    statement, after = statement_queries.statements(query), frame.cursor(flask.request)
-    rows = page_of(session, statement, Statement.id, limit=ROWS_MAX, after=after)
     under_way = sa.select(ReportImport).order_by(ReportImport.id.desc()).limit(UNDER_WAY_MAX)
-    return frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "imports.html",
         place=PLACE,
-        rows=[statement_queries.shown(each) for each in rows.items],
+        about=lambda rows: {"rows": [statement_queries.shown(each) for each in rows]},
+        refusal=refusal,
         under_way=list(session.scalars(under_way)),
         sources=_sources(session),
         mappings=[*(each.name for each in report_mappings.every(session)), *catalogue()],
         formats=[*FORMATS],
-        wanted=wanted,
         may_load=bool(flask.g.actor.roles & LOADS.roles),
-        older=frame.link(".imports", {**wanted, "after": rows.next}) if rows.next else None,
-        newest=frame.link(".imports", wanted) if after else None,
-        refusal=refusal or fault,
     )
 
 

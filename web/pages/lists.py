@@ -52,6 +52,8 @@ class Way(Enum):
     TEXT = ("A first", "Z first", "")
     AMOUNT = ("smallest first", "largest first", "-")
     MOMENT = ("earliest first", "latest first", "-")
+    DAY = ("earliest first", "latest first", "")
+    AGE = ("oldest first", "youngest first", "")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Head:
     @property
     def name(self) -> str:
         """Its name in the URL."""
-        return self.label.lower().replace(" ", "_")
+        return self.label.lower().replace(" ", "_").strip(".")
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,6 @@ def _rows(session: Session, listing: Listing, statement: sa.Select[Any]) -> Iter
     with session.scalars(statement.execution_options(yield_per=EXPORTED_AT_ONCE)) as found:
         for some in found.partitions():
             yield from listing.cells(session, some)
-            session.expunge_all()
 
 
 def _sort(listing: Listing) -> tuple[str, list[Fault]]:

@@ -1,5 +1,8 @@
 """Remittances: what networks have announced or owe for a month, what came of it, and what is said of the rest."""
 
+from collections.abc import Iterator, Sequence
+from datetime import date
+
 import flask
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -7,45 +10,84 @@ from sqlalchemy.orm import Session
 from core.rows import existing
 from partners.models import Source
 from reports import remittance_routes as routes
+from reports.exports.report import amount, day, moment, text
+from reports.exports.tables import Row
 from reports.remittance_models import Remittance
 from reports.remittance_schemas import (
     AcceptedSchema,
     DerivedPeriodSchema,
     NewRemittanceSchema,
     RemittanceChangeSchema,
+    RemittanceQuery,
     RemittanceQuerySchema,
 )
 from reports.remitting import Origin, RemittanceState
-from web.pages import forms, frame, month_end, words
+from web.pages import forms, frame, lists, month_end, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("remittance_pages", __name__)
 PLACE = month_end.PLACE
-FILTERS = ("period", "source_id", "state", "origin", "after")
-ROWS_MAX = 100
+FILTERS = ("period", "source_id", "state", "origin")
 
 
-@page(blueprint, "GET", "/remittances", door=routes.READS)
-def remittances(session: Session, refusal: Refusal | None = None) -> str:
+def _every(query: RemittanceQuery) -> sa.Select[Remittance]:
+    return routes.every(query).outerjoin(Source, Source.id == Remittance.source_id)
+
+
+def _cells(session: Session, some: Sequence[Remittance]) -> Iterator[Row]:
+    names = _sources(session)
+    for row, each in zip(some, routes.shown(session, some), strict=True):
+        yield (
+            row.id, row.source_id, names.get(row.source_id), row.period, row.reference, row.origin, row.due_on,
+            row.amount_minor, lists.minor(each["paid"]), lists.minor(each["left"]), row.currency, row.state,
+            row.created_at,
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    "/remittances",
+    "Remittances",
+    Remittance.id,
+    (
+        Head("Network", lists.text(Source.name)),
+        Head("Month", (Remittance.period,), Way.MOMENT),
+        Head("Reference", lists.text(Remittance.reference)),
+        Head("Due", (sa.func.coalesce(Remittance.due_on, date.min),), Way.MOMENT),
+        Head("Amount", lists.amount(Remittance.amount_minor, Remittance.currency), Way.AMOUNT, "money"),
+        # Worked out of the journal for each that is shown.
+        Head("Paid", style="money"),
+        Head("Left", style="money"),
+        Head("State", (Remittance.state,)),
+    ),
+    asked=lists.of_query(RemittanceQuerySchema, FILTERS, _every),
+    columns=(
+        text("id", "Remittance"), text("source_id", "Source id"), text("source", "Network"), text("period", "Month"),
+        text("reference", "Reference"), text("origin", "Announced or derived"), day("due_on", "Due"),
+        amount("amount", "Amount"), amount("paid", "Paid"), amount("left", "Left"), text("currency", "Currency"),
+        text("state", "State"), moment("created_at", "Made at"),
+    ),
+    cells=_cells,
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=routes.READS)
+
+
+@page(blueprint, "GET", LISTING.path, door=routes.READS)
+def remittances(session: Session, refusal: Refusal | None = None) -> tuple[str, int]:
     """Show remittances, newest first, and the forms that make them."""
-    query, wanted, fault = forms.narrowed(RemittanceQuerySchema, FILTERS, limit=ROWS_MAX)
-    found = routes.list_remittances(session, query)
-    after = wanted.pop("after", None)
-    return frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "remittances.html",
         place=PLACE,
-        rows=found.items,
-        wanted=wanted,
+        about=lambda rows: {"rows": routes.shown(session, rows)},
+        refusal=refusal,
         sources=_sources(session),
         states=[(each.value, each.value.replace("_", " ").capitalize()) for each in RemittanceState],
         origins=[(each.value, each.value.capitalize()) for each in Origin],
         is_announcing="money.amount" in flask.request.form or "source_id" in flask.request.form,
         may_announce=bool(flask.g.actor.roles & routes.ANNOUNCES.roles),
-        older=frame.link(".remittances", {**wanted, "after": found.next}) if found.next else None,
-        newest=frame.link(".remittances", wanted) if after else None,
-        refusal=refusal or fault,
     )
 
 

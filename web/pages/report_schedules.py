@@ -1,5 +1,6 @@
 """Report schedules: reports that go out by themselves each month, by e-mail or into a folder, and what went out."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flask
@@ -8,39 +9,69 @@ from sqlalchemy.orm import Session
 from access import people
 from core.http.wire import PageQuery
 from reports.delivery import routes
+from reports.delivery.models import ReportSchedule
 from reports.delivery.schemas import NewScheduleSchema, ScheduleChangeSchema, ScheduleQuerySchema
 from reports.exports.catalogue import REPORTS
+from reports.exports.report import moment, plain, text
+from reports.exports.tables import Row
 from reports.producing import OFFERED
-from web.pages import forms, frame, reports
+from web.pages import forms, frame, lists, reports
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.lists import Head, Listing, Way
 
 blueprint = flask.Blueprint("report_schedule_pages", __name__)
 PLACE = reports.PLACE
-ROWS_MAX = 100
 DELIVERIES_MAX = 24
 STATES = (("active", "Active"), ("paused", "Paused"), ("removed", "Removed"))
 TITLES = {"month": "The account of the month", **{name: report.title for name, report in REPORTS.items()}}
 FORMATS = sorted({form for forms_ in OFFERED.values() for form in forms_})
 
 
-@page(blueprint, "GET", "/report-schedules", door=routes.READS)
-def schedules(session: Session, refusal: Refusal | None = None) -> str:
+def _cells(session: Session, some: Sequence[ReportSchedule]) -> Iterator[Row]:
+    emails = people.emails(session, [row.created_by for row in some])
+    for row in some:
+        yield (
+            row.id, row.name, ", ".join(row.reports), ", ".join(row.formats), ", ".join(row.recipients), row.folder,
+            row.day, row.hour, row.state, row.error, row.created_at, emails.get(row.created_by, row.created_by),
+        )  # fmt: skip
+
+
+LISTING = Listing(
+    "/report-schedules",
+    "Report schedules",
+    ReportSchedule.id,
+    (
+        Head("Schedule", lists.text(ReportSchedule.name)),
+        Head("Reports"),
+        Head("Goes to"),
+        Head("Next", (ReportSchedule.day, ReportSchedule.hour), Way.DAY),
+        Head("State", (ReportSchedule.state,)),
+    ),
+    asked=lists.of_query(ScheduleQuerySchema, ("state",), routes.every),
+    columns=(
+        text("id", "Schedule id"), text("name", "Schedule"), text("reports", "Reports"), text("formats", "Forms"),
+        text("recipients", "Goes to"), text("folder", "Folder"), plain("day", "Day of the month"),
+        plain("hour", "Hour, UTC"), text("state", "State"), text("error", "Last failure"),
+        moment("created_at", "Made at"), text("created_by", "Made by"),
+    ),
+    cells=_cells,
+)  # fmt: skip
+lists.exported(blueprint, LISTING, door=routes.READS)
+
+
+@page(blueprint, "GET", LISTING.path, door=routes.READS)
+def schedules(session: Session, refusal: Refusal | None = None) -> tuple[str, int]:
     """Show the schedules, newest first, and the form that makes one."""
-    query, wanted, fault = forms.narrowed(ScheduleQuerySchema, ("state", "after"), limit=ROWS_MAX)
-    found = routes.list_schedules(session, query)
-    after = wanted.pop("after", None)
-    return frame.rendered(
+    return lists.rendered(
         session,
+        LISTING,
         "report_schedules.html",
         place=PLACE,
-        rows=found.items,
-        wanted=wanted,
+        about=lambda rows: {"rows": [routes.shown(row) for row in rows]},
+        refusal=refusal,
         states=STATES,
-        older=frame.link(".schedules", {**wanted, "after": found.next}) if found.next else None,
-        newest=frame.link(".schedules", wanted) if after else None,
         may_manage=bool(flask.g.actor.roles & routes.MANAGES.roles),
-        refusal=refusal or fault,
         **_choices({"reports": ["month"], "formats": ["csv"], "day": 3, "hour": 6}),
     )
 
