@@ -62,8 +62,9 @@ def _of_month_end(
             sample_percent=100, mapping={}, file_name=HOSTILE, file_sha256="0" * 64, imported_by="stf_1",
             rejected=[{"line": 2, "reason": HOSTILE}], state="waiting", counts={}, imported_at=OCTOBER,
         ),
+        # Its name stands in a field too, which gives back what it was given, whatever turns round.
         ReportSchedule(
-            id=runtime.new_id("sch"), name=HOSTILE, day=3, hour=6, reports=["month"], formats=["csv"], folder="monthly",
+            id=runtime.new_id("sch"), name=HOSTILE.replace("\u202e", ""), day=3, hour=6, reports=["month"], formats=["csv"], folder="monthly",
             recipients=["one@example.com"], state="active", counts_from=OCTOBER, **made,
         ),
     )  # fmt: skip
