@@ -34,9 +34,14 @@ def keys(email: str, address: str) -> tuple[Key, ...]:
     both = hashlib.sha256(f"{account}\0{address}".encode()).hexdigest()[:32]
     return (
         Key(f"both:{both}", 5, timedelta(minutes=15)),
-        Key(f"address:{address[:45]}", 30, timedelta(minutes=15)),
+        *address_keys(address),
         Key(f"account:{account}", 50, timedelta(seconds=30)),
     )
+
+
+def address_keys(address: str) -> tuple[Key, ...]:
+    """Return the key of an attempt that names no account."""
+    return (Key(f"address:{address[:45]}", 30, timedelta(minutes=15)),)
 
 
 def wait_after(failures: int, key: Key) -> timedelta:

@@ -71,6 +71,30 @@ class RecoveryCode(Base):
     used_at: Mapped[datetime | None]
 
 
+class Passkey(Base):
+    """A credential of a person's device: its public key, and how often it said it has signed."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    staff_id: Mapped[str] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(60))
+    credential_sha256: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    credential: Mapped[bytes] = mapped_column(sa.LargeBinary)  # WebAuthn's attested credential data
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger)  # 0 of devices that do not count
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+
+
+class TakenChallenge(Base):
+    """A challenge that was answered, kept until it would be over anyway."""
+
+    __tablename__ = "taken_challenges"
+
+    sha256: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    until: Mapped[datetime] = mapped_column(index=True)
+
+
 class SignInFailures(Base):
     """How often signing in failed of late, under a key of account and address."""
 

@@ -1,39 +1,55 @@
-"""A person's second factor: a TOTP seed sealed in the database, and recovery codes that are good once.
+"""A person's second factor: a TOTP seed sealed in the database, or a passkey; and recovery codes that are good once.
 
 Whoever has one shows it when he signs in, and again before money leaves or a month closes (`is_fresh`).
 """
 
-import hmac
-import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pyotp
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from access import totp
-from access.models import RecoveryCode, SecondFactor, StaffSession
+from access import recovery, totp
+from access.models import Passkey, SecondFactor, StaffSession
 from core import audit
 from core.actors import Actor
 from core.audit import Act
 from core.errors import Conflict, Fault, Forbidden, Invalid
 from core.runtime import Runtime
 
-RECOVERY_CODES = 10
 # How long one showing of it holds for acts that move money.
 FRESH_FOR = timedelta(minutes=10)
-_RECOVERY_BYTES = 10
 
 
 def is_on(session: Session, staff_id: str) -> bool:
-    """Say whether the person has a confirmed second factor."""
-    found = session.get(SecondFactor, staff_id)
-    return found is not None and found.confirmed_at is not None
+    """Say whether the person has a second factor: a confirmed seed, or a passkey."""
+    return has_totp(session, staff_id) or has_passkey(session, staff_id)
+
+
+def has_totp(session: Session, staff_id: str) -> bool:
+    """Say whether the person has a confirmed seed."""
+    return session.scalar(_confirmed(SecondFactor.staff_id == staff_id).limit(1)) is not None
+
+
+def has_passkey(session: Session, staff_id: str) -> bool:
+    """Say whether the person has a passkey."""
+    return session.scalar(sa.select(Passkey.id).where(Passkey.staff_id == staff_id).limit(1)) is not None
+
+
+def holders(session: Session, among: Sequence[str]) -> set[str]:
+    """Return those of the people `among` who have a second factor."""
+    confirmed = sa.select(SecondFactor.staff_id).where(SecondFactor.confirmed_at.is_not(None))
+    either = sa.union(
+        confirmed.where(SecondFactor.staff_id.in_(among)),
+        sa.select(Passkey.staff_id).where(Passkey.staff_id.in_(among)),
+    )
+    return set(session.scalars(either))
 
 
 def begin(runtime: Runtime, session: Session, staff_id: str) -> str:
     """Make a new seed, base32, which counts once `confirm` was told a code of it; raise Conflict when one is on."""
-    if is_on(session, staff_id):
+    if has_totp(session, staff_id):
         message = "a second factor is on already: remove it first"
         raise Conflict(message, slug="second-factor-on")
     seed = pyotp.random_base32()
@@ -68,36 +84,42 @@ def confirm(runtime: Runtime, session: Session, staff_id: str, code: str, *, act
     if step is None:
         raise Invalid.of(Fault("code", "is not the code of now: is the clock of the device right?"))
     found.confirmed_at, found.last_step = runtime.clock(), step
-    session.execute(sa.delete(RecoveryCode).where(RecoveryCode.staff_id == staff_id))
-    codes = [_code() for _ in range(RECOVERY_CODES)]
-    session.add_all(RecoveryCode(staff_id=staff_id, code_hmac=_kept(runtime, staff_id, code)) for code in codes)
     audit.record(session, Act(actor, "turned on a second factor of", "staff", staff_id, runtime.clock()))
-    return codes
+    return recovery.issue(runtime, session, staff_id)
 
 
 def accept(runtime: Runtime, session: Session, staff_id: str, code: str) -> bool:
     """Take a code of now, or a recovery code, for good: of two that bring the same one at once one is taken."""
     found = session.get(SecondFactor, staff_id)
-    if found is None or found.confirmed_at is None:
-        return False
-    step = totp.matched_step(_seed(runtime, found), code, now=runtime.clock(), after=found.last_step)
-    if step is not None:
-        taken = sa.update(SecondFactor).where(SecondFactor.staff_id == staff_id, SecondFactor.last_step < step)
-        return session.connection().execute(taken.values(last_step=step)).rowcount == 1
-    used = sa.update(RecoveryCode).where(
-        RecoveryCode.staff_id == staff_id,
-        RecoveryCode.code_hmac == _kept(runtime, staff_id, code),
-        RecoveryCode.used_at.is_(None),
-    )
-    return session.connection().execute(used.values(used_at=runtime.clock())).rowcount == 1
+    if found is not None and found.confirmed_at is not None:
+        step = totp.matched_step(_seed(runtime, found), code, now=runtime.clock(), after=found.last_step)
+        if step is not None:
+            taken = sa.update(SecondFactor).where(SecondFactor.staff_id == staff_id, SecondFactor.last_step < step)
+            return session.connection().execute(taken.values(last_step=step)).rowcount == 1
+    return recovery.accept(runtime, session, staff_id, code)
 
 
 def remove(session: Session, staff_id: str, *, actor: Actor, now: datetime) -> None:
-    """Turn it off, and forget its recovery codes."""
-    session.execute(sa.delete(RecoveryCode).where(RecoveryCode.staff_id == staff_id))
+    """Forget the seed; the recovery codes too where it was the only second factor."""
+    session.flush()
     gone = session.connection().execute(sa.delete(SecondFactor).where(SecondFactor.staff_id == staff_id))
+    settle(session, staff_id)
     if gone.rowcount:
         audit.record(session, Act(actor, "removed a second factor of", "staff", staff_id, now))
+
+
+def remove_all(session: Session, staff_id: str, *, actor: Actor, now: datetime) -> None:
+    """Forget the seed, every passkey and the recovery codes of somebody who has lost them."""
+    gone = session.connection().execute(sa.delete(Passkey).where(Passkey.staff_id == staff_id))
+    if gone.rowcount:
+        audit.record(session, Act(actor, "removed the passkeys of", "staff", staff_id, now))
+    remove(session, staff_id, actor=actor, now=now)
+
+
+def settle(session: Session, staff_id: str) -> None:
+    """Forget the recovery codes of a person who has no second factor any more."""
+    if not is_on(session, staff_id):
+        recovery.forget(session, staff_id)
 
 
 def is_fresh(session: Session, staff_session: StaffSession, *, now: datetime) -> bool:
@@ -136,19 +158,13 @@ def reseal(runtime: Runtime, session: Session) -> int:
     return len(rows)
 
 
+def _confirmed(whose: sa.ColumnElement[bool]) -> sa.Select[str]:
+    return sa.select(SecondFactor.staff_id).where(whose, SecondFactor.confirmed_at.is_not(None))
+
+
 def _seed(runtime: Runtime, found: SecondFactor) -> str:
     return runtime.keyring.unseal(found.sealed_seed, bound_to=_binding(found.staff_id)).decode()
 
 
 def _binding(staff_id: str) -> str:
     return f"second factor of {staff_id}"
-
-
-def _code() -> str:
-    text = secrets.token_hex(_RECOVERY_BYTES)
-    return "-".join(text[start : start + 5] for start in range(0, len(text), 5))
-
-
-def _kept(runtime: Runtime, staff_id: str, code: str) -> str:
-    plain = "".join(letter for letter in code.lower() if letter.isalnum())
-    return hmac.new(runtime.secret_key, f"recovery\0{staff_id}\0{plain}".encode(), "sha256").hexdigest()

@@ -64,8 +64,9 @@ def _of_month_end(
         ),
         # Its name stands in a field too, which gives back what it was given, whatever turns round.
         ReportSchedule(
-            id=runtime.new_id("sch"), name=HOSTILE.replace("\u202e", ""), day=3, hour=6, reports=["month"], formats=["csv"], folder="monthly",
-            recipients=["one@example.com"], state="active", counts_from=OCTOBER, **made,
+            id=runtime.new_id("sch"), name=HOSTILE.replace("\u202e", ""), day=3, hour=6, reports=["month"],
+            formats=["csv"], folder="monthly", recipients=["one@example.com"], state="active", counts_from=OCTOBER,
+            **made,
         ),
     )  # fmt: skip
     build.session.add_all(rows)

@@ -90,10 +90,22 @@ def rendered(session: Session, template: str, *, place: str, **values: Any) -> s
     )
 
 
-def _needs_code(session: Session) -> bool:
-    """Say whether an act that moves money takes the code of the person's second factor now."""
+@dataclass(frozen=True)
+class Needed:
+    """With what a person may show a second factor now: a code of an authenticator, or a passkey."""
+
+    code: bool
+    passkey: bool
+
+
+def _needs_code(session: Session) -> Needed | None:
+    """Return what an act that moves money takes now of the person's second factor, None for nothing."""
     mine = flask.g.get("staff_session")
-    return mine is not None and not second_factor.is_fresh(session, mine, now=installed().clock())
+    if mine is None or second_factor.is_fresh(session, mine, now=installed().clock()):
+        return None
+    return Needed(
+        code=second_factor.has_totp(session, mine.staff_id), passkey=second_factor.has_passkey(session, mine.staff_id)
+    )
 
 
 def secured(response: flask.Response) -> flask.Response:

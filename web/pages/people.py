@@ -4,8 +4,8 @@ import flask
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from access import people, second_factor, tokens, totp
-from access.models import ApiToken, SecondFactor, Staff
+from access import passkeys, people, second_factor, tokens, totp
+from access.models import ApiToken, Staff
 from access.roles import ALL_MACHINE, EVERYONE, SCOPES, Role
 from core.actors import Actor
 from core.errors import Fault, Invalid
@@ -27,18 +27,17 @@ TOKEN_DAYS = 365
 @page(blueprint, "GET", "/people", door=READERS)
 def everyone(session: Session, refusal: Refusal | None = None) -> str:
     """Show who works here, and the tokens of machines."""
+    staff = list(session.scalars(sa.select(Staff).order_by(Staff.email).limit(STAFF_MAX)))
     return frame.rendered(
         session,
         "people.html",
         place=PLACE,
-        staff=list(session.scalars(sa.select(Staff).order_by(Staff.email).limit(STAFF_MAX))),
+        staff=staff,
         tokens=list(session.scalars(sa.select(ApiToken).order_by(ApiToken.id.desc()).limit(STAFF_MAX))),
         roles=[role.value for role in Role],
         scopes=[ALL_MACHINE, *sorted(SCOPES)],
         days=TOKEN_DAYS,
-        with_factor=set(
-            session.scalars(sa.select(SecondFactor.staff_id).where(SecondFactor.confirmed_at.is_not(None)))
-        ),
+        with_factor=second_factor.holders(session, [each.id for each in staff]),
         may_change=Role.ADMIN in flask.g.actor.roles,
         refusal=refusal,
     )
@@ -99,17 +98,25 @@ def revoke_token(session: Session, token_id: str) -> flask.Response:
 @page(blueprint, "GET", "/me", door=actors(*EVERYONE))
 def me(session: Session, refusal: Refusal | None = None) -> str:
     """Show who I am here, and where I am signed in."""
-    found = people.sessions_of(session, flask.g.actor.id, now=installed().clock())
-    here = people.session_of(session, flask.request.cookies[COOKIE], now=installed().clock())
+    runtime = installed()
+    found = people.sessions_of(session, flask.g.actor.id, now=runtime.clock())
+    here = people.session_of(session, flask.request.cookies[COOKIE], now=runtime.clock())
     return frame.rendered(
         session,
         "me.html",
         place="",
         sessions=[(people.session_name(each), each) for each in found],
         here=people.session_name(here[0]) if here else "",
-        has_factor=second_factor.is_on(session, flask.g.actor.id),
+        has_totp=second_factor.has_totp(session, flask.g.actor.id),
+        passkeys=passkeys.of(session, flask.g.actor.id),
+        options=passkeys.to_add(runtime, session, flask.g.staff, adding()) if passkeys.is_possible(runtime) else "",
         refusal=refusal,
     )
+
+
+def adding() -> str:
+    """Return the purpose of a challenge to add a passkey within this session."""
+    return passkeys.for_session("add", flask.g.staff_session.token_sha256)
 
 
 @act(blueprint, "/me/second-factor", door=actors(*EVERYONE), again=me)
@@ -147,7 +154,7 @@ def confirm_second_factor(session: Session) -> str:
 def remove_second_factor(session: Session) -> flask.Response:
     """Turn it off."""
     second_factor.remove(session, flask.g.actor.id, actor=_me(), now=installed().clock())
-    return forms.done(flask.url_for(".me"), "The second factor is off: a password alone signs you in.")
+    return forms.done(flask.url_for(".me"), "The authenticator is off.")
 
 
 def _everyone_again(session: Session, refusal: Refusal, **_: object) -> str:
@@ -156,8 +163,8 @@ def _everyone_again(session: Session, refusal: Refusal, **_: object) -> str:
 
 @act(blueprint, "/people/<staff_id>/second-factor/remove", door=ADMINS, again=_everyone_again, step_up=True)
 def remove_of_another(session: Session, staff_id: str) -> flask.Response:
-    """Turn off the second factor of somebody who has lost it, and end every session of theirs."""
-    second_factor.remove(session, staff_id, actor=_me(), now=installed().clock())
+    """Turn off every second factor of somebody who has lost it, and end every session of theirs."""
+    second_factor.remove_all(session, staff_id, actor=_me(), now=installed().clock())
     people.end_sessions(session, staff_id)
     return forms.done(flask.url_for(".everyone"), "Their second factor is off: a password alone signs them in.")
 

@@ -5,10 +5,11 @@ from urllib.parse import urlsplit
 import flask
 from sqlalchemy.orm import Session
 
-from access import lockout, people
+from access import lockout, passkeys, people
 from access.roles import EVERYONE
 from core.errors import Forbidden, NotFound
 from core.http.doors import OPEN, actors
+from core.runtime import installed
 from web import session as sessions
 from web.guard import COOKIE
 from web.pages import frame, half_signed_in
@@ -36,32 +37,33 @@ def sign_in_form() -> str:
 @page(blueprint, "POST", "/sign-in", door=OPEN, transaction=False)
 def sign_in() -> flask.Response | tuple[str, int]:
     """Take the form and lead on; the password is checked outside any transaction, for it takes its time."""
-    _refuse_other_sites(flask.request)
+    refuse_other_sites(flask.request)
     form = flask.request.form
     next_path = form.get("next")
     email, password = form.get("email", ""), form.get("password", "")
     if not 0 < len(password) <= people.PASSWORD_LENGTH_MAX:
         return _form(next_path=next_path, email=email[:254], refused="wrong"), 401
     found = sessions.sign_in(email[:254], password, None, address=flask.request.remote_addr or "")
-    return _led_on(found, next_path, email[:254])
+    return led_on(found, next_path, email[:254])
 
 
 @page(blueprint, "POST", "/sign-in/code", door=OPEN, transaction=False)
 def second_step() -> flask.Response | tuple[str, int]:
     """Take the code of a second factor, after the password was right a moment ago."""
-    _refuse_other_sites(flask.request)
+    refuse_other_sites(flask.request)
     form = flask.request.form
     next_path, email = form.get("next"), form.get("email", "")[:254]
     staff_id = half_signed_in.staff_id_of(form.get("half", ""))
     if staff_id is None:
         return _form(next_path=next_path, email=email, refused="over"), 401
     keys = lockout.keys(email, flask.request.remote_addr or "")
-    return _led_on(sessions.second_step(staff_id, form.get("code", "")[:60], keys), next_path, email)
+    return led_on(sessions.second_step(staff_id, form.get("code", "")[:60], keys), next_path, email)
 
 
-def _led_on(
-    found: people.SignedIn | sessions.NotSignedIn, next_path: str | None, email: str
+def led_on(
+    found: people.SignedIn | sessions.NotSignedIn, next_path: str | None, email: str = ""
 ) -> flask.Response | tuple[str, int]:
+    """Return the way on for who is signed in, else the form with the reason."""
     if isinstance(found, people.SignedIn):
         response = flask.make_response(flask.redirect(frame.local_path(next_path), 303))
         sessions.set_cookie(response, found)
@@ -82,12 +84,19 @@ def sign_out(session: Session) -> flask.Response:
 
 
 def _form(*, next_path: str | None, email: str = "", half: str = "", refused: str = "") -> str:
+    runtime = installed()
     return flask.render_template(
-        "sign_in.html", next_path=frame.local_path(next_path), email=email, half=half, refused=refused
+        "sign_in.html",
+        next_path=frame.local_path(next_path),
+        email=email,
+        half=half,
+        refused=refused,
+        options=passkeys.to_show(runtime, passkeys.SIGN_IN) if passkeys.is_possible(runtime) else "",
     )
 
 
-def _refuse_other_sites(request: flask.Request) -> None:
+def refuse_other_sites(request: flask.Request) -> None:
+    """Raise Forbidden for a form that another site has sent."""
     # There is no session yet to hold a CSRF token. Another site must still not sign a visitor in as somebody else,
     # under whose name he would then go on; browsers say where a form comes from.
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")

@@ -6,7 +6,8 @@ import flask
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from access.models import SecondFactor, Staff
+from access import second_factor
+from access.models import Staff
 from partners.models import Source
 from reports.exports.report import moment, plain, text
 from reports.exports.tables import Row
@@ -26,10 +27,7 @@ def _of_sources(session: Session, some: Sequence[Source]) -> Iterator[Row]:  # n
 
 
 def _of_people(session: Session, some: Sequence[Staff]) -> Iterator[Row]:
-    confirmed = sa.select(SecondFactor.staff_id).where(
-        SecondFactor.confirmed_at.is_not(None), SecondFactor.staff_id.in_([row.id for row in some])
-    )
-    with_factor = set(session.scalars(confirmed))
+    with_factor = second_factor.holders(session, [row.id for row in some])
     for row in some:
         second = "yes" if row.id in with_factor else "no"
         yield row.id, row.email, ", ".join(row.roles), second, row.created_at, row.disabled_at
