@@ -238,7 +238,7 @@ def export(tab: Page) -> list[dict[str, Any]]:
     to_month(tab)
     tab.get_by_role("link", name="All discrepancies").click()
     with tab.expect_download() as download:
-        tab.get_by_role("link", name="Export as CSV").click()
+        tab.get_by_role("link", name="CSV", exact=True).click()
     return list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
 
 
