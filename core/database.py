@@ -115,7 +115,7 @@ def connect(url: str) -> sa.Engine:
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() == "postgresql":
-        return sa.create_engine(
+        engine = sa.create_engine(
             address,
             pool_size=10,
             max_overflow=10,
@@ -125,6 +125,8 @@ def connect(url: str) -> sa.Engine:
             # Without it a host that swallows packets holds a request for minutes.
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
         )
+        event.listen(engine, "connect", lambda connection, _record: _prepare_postgresql(connection))
+        return engine
     engine = sa.create_engine(
         address,
         pool_size=10,
@@ -137,6 +139,14 @@ def connect(url: str) -> sa.Engine:
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "handle_error", _give_up_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: Any) -> None:
+    # It compiles a query for tenths of a second that then runs for milliseconds: it goes by costs that it guesses, and
+    # those of tables without statistics, or of a month's first run, are guessed too high.
+    with connection.cursor() as cursor:
+        cursor.execute("SET jit = off")
+    connection.commit()
 
 
 def sessions(engine: sa.Engine) -> sessionmaker[Session]:

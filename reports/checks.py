@@ -1,6 +1,6 @@
 """The check list of a month: what must hold before it closes, and what is missing where it does not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,33 +35,76 @@ class Check:
         return not self.missing
 
 
+@dataclass(frozen=True)
+class _Came:
+    """What came of one source's conversions of the month."""
+
+    is_ours: bool  # any of them is compared with a network's report
+    recorded_at: datetime  # the last of them
+    waiting: int  # to be accrued
+
+
+@dataclass(frozen=True)
+class _Month:
+    """A month, and its conversions by source: several checks ask for them, and a million are read once."""
+
+    period: str
+    came: Mapping[str, _Came]
+
+    @property
+    def ours(self) -> list[str]:
+        """The sources that have conversions to compare."""
+        return [source_id for source_id, each in self.came.items() if each.is_ours]
+
+
 def of_month(session: Session, period: str) -> list[Check]:
     """Return every check of `period`, in the order a person works through them."""
     periods.bounds(period)
-    return [Check(id_, sentence, missing(session, period)) for id_, sentence, missing in _CHECKS]
+    month = _Month(period, _came(session, period))
+    return [Check(id_, sentence, missing(session, month)) for id_, sentence, missing in _CHECKS]
 
 
-def _reports_missing(session: Session, period: str) -> list[str]:
+def _came(session: Session, period: str) -> dict[str, _Came]:
+    start, end = periods.moments(period)
+    is_ours = Conversion.state.not_in(NOT_OURS)
+    is_due = sa.or_(Conversion.state == "recorded", Conversion.is_accrual_due)
+    waits = sa.and_(is_due, Conversion.hold_reason.is_(None))
+    statement = (
+        sa.select(
+            Conversion.source_id,
+            sa.func.max(sa.case((is_ours, 1), else_=0)),
+            sa.func.max(Conversion.recorded_at),
+            sa.func.sum(sa.case((waits, 1), else_=0)),
+        )
+        .where(Conversion.occurred_at >= start, Conversion.occurred_at < end)
+        .group_by(Conversion.source_id)
+    )
+    return {row[0]: _Came(bool(row[1]), row[2], int(row[3])) for row in session.execute(statement)}
+
+
+def _reports_missing(session: Session, month: _Month) -> list[str]:
+    period = month.period
     reported = sa.exists().where(
         Statement.kind == "network", Statement.source_id == Source.id, Statement.period == period
     )
     statement = (
         sa.select(Source.name)
-        .where(Source.state != "removed", Source.id.in_(_converting(period)), ~reported)
+        .where(Source.state != "removed", Source.id.in_(month.ours), ~reported)
         .order_by(Source.id)
     )
     return [f"{name} has conversions and no network report" for name in session.scalars(statement)]
 
 
-def _runs_missing(session: Session, period: str) -> list[str]:
+def _runs_missing(session: Session, month: _Month) -> list[str]:
+    period = month.period
     reporting = sa.select(NetworkLine.source_id).where(NetworkLine.period == period)
     sources = session.execute(
         sa.select(Source.id, Source.name)
-        .where(sa.or_(Source.id.in_(_converting(period)), Source.id.in_(reporting)))
+        .where(sa.or_(Source.id.in_(month.ours), Source.id.in_(reporting)))
         .order_by(Source.id)
     ).all()
     ran, for_all = _last_runs(session, period)
-    changed = _last_changes(session, period)
+    changed = _last_changes(session, month)
     found = []
     for id_, name in sources:
         last = max((at for at in (ran.get(id_), for_all) if at is not None), default=None)
@@ -88,25 +131,33 @@ def _last_runs(session: Session, period: str) -> tuple[dict[str, datetime], date
 _CHANGES = ("rejected", "adjusted", "upsold", "refunded", "charged_back")
 
 
-def _last_changes(session: Session, period: str) -> dict[str, datetime]:
+def _last_changes(session: Session, month: _Month) -> dict[str, datetime]:
     """Return, per source, when the last thing came in that a run of the month compares."""
-    start, end = periods.moments(period)
-    is_ours = sa.and_(Conversion.occurred_at >= start, Conversion.occurred_at < end)
-    recorded = sa.select(Conversion.source_id, Conversion.recorded_at.label("at")).where(is_ours)
-    rejected = (
-        sa.select(Conversion.source_id, ConversionEvent.at)
+    start, end = periods.moments(month.period)
+    changed = (
+        sa.select(Conversion.source_id, sa.func.max(ConversionEvent.at))
         .join(ConversionEvent, ConversionEvent.conversion_id == Conversion.id)
-        .where(is_ours, ConversionEvent.kind.in_(_CHANGES))
+        .where(
+            Conversion.occurred_at >= start,
+            Conversion.occurred_at < end,
+            Conversion.version > 1,  # whatever happens to one moves it on: of most nothing needs to be read
+            ConversionEvent.kind.in_(_CHANGES),
+        )
+        .group_by(Conversion.source_id)
     )
-    imported = sa.select(Statement.source_id, Statement.imported_at).where(
-        Statement.kind == "network", Statement.period == period, Statement.new > 0
+    imported = (
+        sa.select(Statement.source_id, sa.func.max(Statement.imported_at))
+        .where(Statement.kind == "network", Statement.period == month.period, Statement.new > 0)
+        .group_by(Statement.source_id)
     )
-    every = sa.union_all(recorded, rejected, imported).subquery()
-    statement = sa.select(every.c.source_id, sa.func.max(every.c.at)).group_by(every.c.source_id)
-    return {row[0]: row[1] for row in session.execute(statement)}
+    last = {source_id: each.recorded_at for source_id, each in month.came.items()}
+    for source_id, at in [*session.execute(changed), *session.execute(imported)]:
+        last[source_id] = max(at, last.get(source_id, at))
+    return last
 
 
-def _bank_gaps(session: Session, period: str) -> list[str]:
+def _bank_gaps(session: Session, month: _Month) -> list[str]:
+    period = month.period
     first, last = periods.bounds(period)
     statements = session.scalars(sa.select(Statement).where(Statement.kind == "bank"))
     spans = [
@@ -126,8 +177,9 @@ def _bank_gaps(session: Session, period: str) -> list[str]:
     ]
 
 
-def _payout_run_missing(session: Session, period: str) -> list[str]:
+def _payout_run_missing(session: Session, month: _Month) -> list[str]:
     """Like the networks' runs; a month without a payment and without a bank line needs none."""
+    period = month.period
     start, end = periods.moments(period)
     first, last = periods.bounds(period)
     sent_at = session.scalar(
@@ -155,8 +207,9 @@ def _payout_run_missing(session: Session, period: str) -> list[str]:
     return ["the payments were reconciled before the last batch or bank statement"] if ran_at < changed_at else []
 
 
-def _remittance_run_missing(session: Session, period: str) -> list[str]:
+def _remittance_run_missing(session: Session, month: _Month) -> list[str]:
     """Like the payments; a month for which no network has announced or owes anything needs no run."""
+    period = month.period
     first, last = periods.bounds(period)
     changed_at = session.scalar(sa.select(sa.func.max(Remittance.changed_at)).where(Remittance.period == period))
     if changed_at is None:
@@ -176,7 +229,8 @@ def _remittance_run_missing(session: Session, period: str) -> list[str]:
     return ["remittances were reconciled before the last one, or bank statement, came in"] if is_old else []
 
 
-def _open_discrepancies(session: Session, period: str) -> list[str]:
+def _open_discrepancies(session: Session, month: _Month) -> list[str]:
+    period = month.period
     statement = (
         sa.select(Discrepancy.klass, Discrepancy.state, sa.func.count())
         .where(Discrepancy.period == period, Discrepancy.state.in_(UNFINISHED))
@@ -186,20 +240,13 @@ def _open_discrepancies(session: Session, period: str) -> list[str]:
     return [f"{number} x {klass} {state}" for klass, state, number in found]
 
 
-def _unaccrued(session: Session, period: str) -> list[str]:
-    start, end = periods.moments(period)
-    number = session.scalar(
-        sa.select(sa.func.count(Conversion.id)).where(
-            Conversion.occurred_at >= start,
-            Conversion.occurred_at < end,
-            sa.or_(Conversion.state == "recorded", Conversion.is_accrual_due),
-            Conversion.hold_reason.is_(None),
-        )
-    )
+def _unaccrued(_session: Session, month: _Month) -> list[str]:
+    number = sum(each.waiting for each in month.came.values())
     return [f"{number} conversions wait to be accrued"] if number else []
 
 
-def _imbalances(session: Session, period: str) -> list[str]:
+def _imbalances(session: Session, month: _Month) -> list[str]:
+    period = month.period
     total = sa.cast(sa.func.sum(JournalLine.amount_minor), sa.BigInteger)
     statement = (
         sa.select(JournalLine.entry_id, JournalLine.currency, total)
@@ -212,7 +259,7 @@ def _imbalances(session: Session, period: str) -> list[str]:
     return [f"entry {row[0]} is off by {Money(row[2], row[1])}" for row in session.execute(statement)]
 
 
-def _clearing_unexplained(session: Session, _period: str) -> list[str]:
+def _clearing_unexplained(session: Session, _month: _Month) -> list[str]:
     # As of now, not of the month's end: both sides then speak of the same moment, whatever month each was posted in.
     balances = session.execute(
         sa.select(JournalLine.currency, sa.cast(sa.func.sum(JournalLine.amount_minor), sa.BigInteger))
@@ -237,19 +284,13 @@ def _clearing_unexplained(session: Session, _period: str) -> list[str]:
     ]
 
 
-def _waiting_payouts(session: Session, period: str) -> list[str]:
+def _waiting_payouts(session: Session, month: _Month) -> list[str]:
+    period = month.period
     statement = sa.select(Payout.id).where(Payout.period == period, Payout.state == "pending").order_by(Payout.id)
     return [f"{id_} waits for approval" for id_ in session.scalars(statement)]
 
 
-def _converting(period: str) -> sa.Select[str]:
-    start, end = periods.moments(period)
-    return sa.select(Conversion.source_id).where(
-        Conversion.occurred_at >= start, Conversion.occurred_at < end, Conversion.state.not_in(NOT_OURS)
-    )
-
-
-_CHECKS: tuple[tuple[str, str, Callable[[Session, str], list[str]]], ...] = (
+_CHECKS: tuple[tuple[str, str, Callable[[Session, _Month], list[str]]], ...] = (
     ("network_reports", "Every source with conversions has sent its report", _reports_missing),
     ("networks_reconciled", "Every source is reconciled after its last line and conversion", _runs_missing),
     ("bank_statements", "Bank statements add up and follow on", _bank_gaps),

@@ -109,12 +109,22 @@ class Engine:
         session.headers["Authorization"] = f"Bearer {token['token']}"
         return Person(self.url, session)
 
-    def person(self, email: str, *roles: str) -> Person:
-        """Add a person on the command line and sign in over HTTP."""
-        options = [word for role in roles for word in ("--role", role)]
-        staff = self.command("staff", "create", email, *options, "--password-stdin", stdin=f"{PASSWORD}\n")
-        person = Person(self.url, requests.Session(), staff["id"])
+    def first_admin(self, email: str) -> Person:
+        """Add the first person on the command line, and sign in over HTTP."""
+        self.command("staff", "create", email, "--role", "admin", "--password-stdin", stdin=f"{PASSWORD}\n")
+        return self._signed_in(email)
+
+    def person(self, admin: Person, email: str, *roles: str) -> Person:
+        """Add a person as an admin does in the console, and sign in over HTTP."""
+        form = {"email": email, "password": PASSWORD, "roles[]": roles}
+        answer = admin.session.post(f"{self.url}/people", data=form, allow_redirects=False, timeout=30)
+        assert answer.status_code == 303, answer.text
+        return self._signed_in(email)
+
+    def _signed_in(self, email: str) -> Person:
+        person = Person(self.url, requests.Session())
         answer = person.post("/session", {"email": email, "password": PASSWORD}, expect=201)
+        person.staff_id = answer["staff_id"]
         person.session.headers["X-CSRF-Token"] = answer["csrf_token"]
         return person
 

@@ -55,9 +55,12 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.mark.timeout(300)
 def test_a_month_goes_from_its_clicks_to_its_close(engine: Engine) -> None:
     machine = engine.machine()
-    admin, second_admin = engine.person("ada@example.com", "admin"), engine.person("bob@example.com", "admin")
-    creator, approver = engine.person("cleo@example.com", "finance"), engine.person("dan@example.com", "finance")
-    manager, auditor = engine.person("eve@example.com", "manager"), engine.person("fay@example.com", "auditor")
+    admin = engine.first_admin("ada@example.com")
+    second_admin = engine.person(admin, "bob@example.com", "admin")
+    creator, approver = (engine.person(admin, f"{name}@example.com", "finance") for name in ("cleo", "dan"))
+    manager, auditor = (
+        engine.person(admin, f"{name}@example.com", role) for name, role in (("eve", "manager"), ("fay", "auditor"))
+    )
 
     source, affiliates, clicks = _partners_and_clicks(machine, engine.url)
     _rules(machine, admin, second_admin, campaign=clicks[2]["campaign"])

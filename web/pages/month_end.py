@@ -103,7 +103,7 @@ def month(session: Session, period: str, refusal: Refusal | None = None) -> str:
         klass=klass,
         classes=[each.value for each in DiscrepancyClass],
         open_count=_count_open(session, period),
-        report=report.of_month(session, period),
+        report={"roll_forward": report.roll_forward(session, period), "payouts": report.payouts(session, period)},
         closes=_closes(session, period),
         asked=session.scalar(_asked(period)),
         roll_forward=ROLL_FORWARD,
@@ -144,7 +144,7 @@ def close_form(session: Session, period: str, refusal: Refusal | None = None) ->
         period=period,
         checks=found,
         is_green=all(check.is_green for check in found),
-        report=report.of_month(session, period),
+        report={"roll_forward": report.roll_forward(session, period)},
         refusal=refusal,
     )
 
