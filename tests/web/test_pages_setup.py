@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from access.models import Staff as StaffRow
 from core.runtime import Runtime
 from partners.models import Source
+from reports.match_models import Match
 from tests.access.test_second_factor import code_of
 from tests.conftest import TestClock
+from tests.reports.test_passes import Month
 from tests.web.pages import fields, get, sign_in_by_form, submit, words_of
 
 Staff = Callable[..., str]
@@ -106,6 +108,37 @@ def test_rules_are_drafted_with_every_fault_tried_and_put_in_force_by_another_ad
         assert "Another admin than its author puts it in force." in words_of(own)
         assert (tried.status_code, done.status_code) == (200, 303), kind
         assert "In force" in words_of(get(ada, path).text)
+
+
+def test_match_rules_are_tried_on_a_month_beside_those_in_force_and_nothing_is_stored(
+    app: flask.Flask, runtime: Runtime, staff: Staff
+) -> None:
+    staff("ada@example.com", "admin")
+    client = app.test_client()
+    sign_in_by_form(client, "ada@example.com")
+    with runtime.transaction() as session:
+        month = Month(runtime, session)
+        month.ours("T1", 1250)
+        month.theirs("T1", 1250)
+        month.ours("by click", 900, "c1")
+        month.theirs("click line", 900, has_id=False, claimed_click_id="c1")
+    form = fields(get(client, "/rules/matching/new").text, "/rules/matching") | {"text": "- {pass: exact_id}"}
+    path = submit(client, "/rules/matching", form).headers["Location"]
+    asking = fields(get(client, path).text, f"{path}/try")
+
+    tried = submit(client, f"{path}/try", asking | {"period": "2026-10", "leg": "network"})
+    empty = submit(client, f"{path}/try", asking | {"period": "2026-09", "leg": "payout"})
+    wrong = submit(client, f"{path}/try", asking | {"period": "2026-13", "leg": "remittance"})
+
+    said = words_of(tried.text)
+    assert "1 of 2 items of ours would be matched, 2 are by version 0, the one in force." in said
+    assert "Composite Confirmed 1 0 \u22121" in said
+    assert "Exact id Confirmed 1 1 +0" in said
+    assert "No pass pairs anything in that month." in words_of(empty.text)
+    assert (tried.status_code, empty.status_code, wrong.status_code) == (200, 200, 422)
+    assert 'id="period-fault"' in wrong.text
+    with runtime.reading() as session:
+        assert session.scalar(sa.select(sa.func.count(Match.id))) == 0
 
 
 def test_people_come_change_and_go_and_the_last_admin_stays(app: flask.Flask, runtime: Runtime, staff: Staff) -> None:

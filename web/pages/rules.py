@@ -25,10 +25,12 @@ from payouts.category_schemas import NewRulesetSchema, TrialQuerySchema
 from payouts.models import CategoryRuleset
 from reports import mapping_text, match_routes
 from reports.match_models import MatchRuleset
-from reports.match_schemas import NewMatchRulesetSchema
+from reports.match_schemas import NewMatchRulesetSchema, QuestionSchema
+from reports.matching import Leg
 from web.pages import forms, frame
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
+from web.pages.month_end import LEGS
 
 blueprint = flask.Blueprint("rule_pages", __name__)
 PLACE = "/rules"
@@ -107,10 +109,32 @@ def draft(session: Session, kind: str) -> flask.Response:
 @page(blueprint, "GET", "/rules/<kind>/<int:version>", door=READERS)
 def one(session: Session, kind: str, version: int, refusal: Refusal | None = None) -> str:
     """Show one version, and what it would change."""
+    is_tried = bool(flask.request.args.get("try"))
+    return _shown(
+        session,
+        kind,
+        version,
+        refusal,
+        routed=dry_run.run(session, version, _month_asked_for()) if is_tried and kind == "approvals" else None,
+        moved=trials.shown(trials.run(session, version, TrialQuerySchema().load({})))
+        if is_tried and kind == "categories"
+        else None,
+    )
+
+
+@act(blueprint, "/rules/matching/<int:version>/try", door=READERS,
+     again=lambda session, version, refusal: _shown(session, "matching", version, refusal))  # fmt: skip
+def try_matching(session: Session, version: int) -> str:
+    """Match a month by it and by the version in force, in tables of this moment alone; nothing is stored."""
+    question = forms.checked(QuestionSchema, forms.nested(flask.request.form))
+    return _shown(
+        session, "matching", version, None, matched=match_routes.dry_run_match_ruleset(session, version, question)
+    )
+
+
+def _shown(session: Session, kind: str, version: int, refusal: Refusal | None, **tried: Any) -> str:
     chosen = _kind(kind)
     found = versions.get(session, chosen.table, version)
-    period = flask.request.args.get("period") or period_of(first_of_month(installed().clock(), -1).date())
-    is_tried = bool(flask.request.args.get("try"))
     return frame.rendered(
         session,
         "rules_one.html",
@@ -120,16 +144,19 @@ def one(session: Session, kind: str, version: int, refusal: Refusal | None = Non
         found=found,
         text=mapping_text.written(getattr(found, chosen.column)),
         emails=people.emails(session, [each for each in (found.created_by, found.activated_by) if each]),
-        period=period,
-        routed=dry_run.run(session, version, period) if is_tried and kind == "approvals" else None,
-        moved=trials.shown(trials.run(session, version, TrialQuerySchema().load({})))
-        if is_tried and kind == "categories"
-        else None,
+        period=_month_asked_for(),
+        legs=[(leg.value, LEGS[leg]) for leg in (Leg.NETWORK, Leg.PAYOUT)],
+        asked=flask.request.form,
         may_activate=found.state == "draft"
         and Role.ADMIN in flask.g.actor.roles
         and found.created_by != flask.g.actor.id,
         refusal=refusal,
+        **tried,
     )
+
+
+def _month_asked_for() -> str:
+    return flask.request.values.get("period") or period_of(first_of_month(installed().clock(), -1).date())
 
 
 @act(blueprint, "/rules/<kind>/<int:version>/activate", door=WRITERS, again=one)
