@@ -64,6 +64,10 @@ class Settings:
     webhook_secret: str | None
     base_currency: str
     fx_rates: str | None
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: str | None
+    oidc_name: str
 
 
 class _Reader:
@@ -156,12 +160,18 @@ def load(environment: Mapping[str, str]) -> Settings:
         webhook_secret=read.checked("WEBHOOK_SECRET", read.text("WEBHOOK_SECRET", ""), _webhook_secret_fault) or None,
         base_currency=read.checked("BASE_CURRENCY", read.text("BASE_CURRENCY", "EUR"), _currency_fault),
         fx_rates=_place(read.text("FX_RATES", "")),
+        oidc_issuer=read.checked("OIDC_ISSUER", read.text("OIDC_ISSUER", ""), _issuer_fault) or None,
+        oidc_client_id=read.text("OIDC_CLIENT_ID", "") or None,
+        oidc_client_secret=read.text("OIDC_CLIENT_SECRET", "") or None,
+        oidc_name=read.text("OIDC_NAME", "single sign-on"),
     )
     if settings.intake_port == settings.port:
         read.faults.append("INTAKE_PORT is PORT: the second service needs a port of its own")
     read.faults += _company_faults(settings)
     if (settings.webhook_url is None) is not (settings.webhook_secret is None):
         read.faults.append("WEBHOOK_URL and WEBHOOK_SECRET go together: no event is sent unsigned")
+    if len({bool(each) for each in (settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)}) > 1:
+        read.faults.append("OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET go together")
     if read.faults:
         raise ConfigurationError(read.faults)
     return settings
@@ -244,6 +254,12 @@ def _database_fault(url: str) -> str | None:
 def _redis_fault(url: str) -> str | None:
     schemes = ("redis://", "rediss://", "unix://")
     return None if url.startswith(schemes) else f"must begin with one of {', '.join(schemes)}"
+
+
+def _issuer_fault(value: str) -> str | None:
+    # In clear it goes to this machine alone: whoever answers in the provider's place signs in as anybody.
+    is_ours = value.startswith(("http://localhost:", "http://127.0.0.1:"))
+    return None if value.startswith("https://") or is_ours else "takes the provider's address, https://.."
 
 
 def _url_fault(url: str) -> str | None:

@@ -95,6 +95,19 @@ class TakenChallenge(Base):
     until: Mapped[datetime] = mapped_column(index=True)
 
 
+class StaffIdentity(Base):
+    """Who a person is at a provider of single sign-on: one of them there, for good."""
+
+    __tablename__ = "staff_identities"
+
+    issuer: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    staff_id: Mapped[str] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    bound_at: Mapped[datetime]
+
+    __table_args__ = (sa.UniqueConstraint("issuer", "staff_id"),)
+
+
 class SignInFailures(Base):
     """How often signing in failed of late, under a key of account and address."""
 

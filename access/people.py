@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.orm import Session
 
-from access.models import Staff, StaffSession
+from access.models import Staff, StaffIdentity, StaffSession
 from access.roles import Role
 from core import audit
 from core.actors import Actor, ActorKind
@@ -174,6 +174,8 @@ def disable(session: Session, staff_id: str, *, actor: Actor, now: datetime) -> 
         _refuse_last_admin(session, staff)
         staff.disabled_at = now
         end_sessions(session, staff_id)
+        # Let in again, single sign-on binds them anew: also the way for who is somebody else at the provider now.
+        session.execute(sa.delete(StaffIdentity).where(StaffIdentity.staff_id == staff_id))
         audit.record(session, Act(actor, "disabled", "staff", staff.id, now))
     return staff
 

@@ -144,9 +144,10 @@ def connect(url: str) -> sa.Engine:
 def _prepare_postgresql(connection: Any) -> None:
     # It compiles a query for tenths of a second that then runs for milliseconds: it goes by costs that it guesses, and
     # those of tables without statistics, or of a month's first run, are guessed too high.
+    connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("SET jit = off")
-    connection.commit()
+    connection.autocommit = False
 
 
 def sessions(engine: sa.Engine) -> sessionmaker[Session]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 
@@ -38,9 +39,18 @@ class Got:
 
 def get(url: str, *, bytes_max: int) -> Got | NotTaken:
     """GET `url`, an address the operator has chosen; an answer longer than `bytes_max`, or a redirect, is none."""
+    return _got("GET", url, bytes_max)
+
+
+def submit(url: str, form: Mapping[str, str], headers: Mapping[str, str], *, bytes_max: int) -> Got | NotTaken:
+    """POST `form` to `url`, an address the operator has chosen, and return what it gives as `get` does."""
+    return _got("POST", url, bytes_max, data=dict(form), headers=dict(headers))
+
+
+def _got(method: str, url: str, bytes_max: int, **sent: Any) -> Got | NotTaken:
     try:
-        with _session() as session, session.get(
-            url, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), allow_redirects=False, stream=True
+        with _session() as session, session.request(
+            method, url, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), allow_redirects=False, stream=True, **sent
         ) as answer:  # fmt: skip
             if answer.status_code != _FOUND:
                 return NotTaken(f"answered {answer.status_code}", is_worth_repeating=True)

@@ -58,6 +58,16 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class SignOnProvider:
+    """Whom we believe about who somebody is, by OpenID Connect; `name` is how people call it."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Runtime:
     """The engine's parts. `secret_key` signs and peppers; `public_url` has no slash at its end.
 
@@ -94,6 +104,7 @@ class Runtime:
     fx_rates: str | None = None
     deliveries: Path = Path("var/deliveries")
     exports: Path = Path("var/exports")
+    sign_on: SignOnProvider | None = None
     imports: Path = Path("var/imports")
 
     @contextmanager

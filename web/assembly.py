@@ -12,7 +12,7 @@ from core.database import connect, reading_sessions, sessions
 from core.encryption import Keyring
 from core.ids import id_maker
 from core.mail import Folder, server_of
-from core.runtime import AchAccount, Company, Delivery, Runtime
+from core.runtime import AchAccount, Company, Delivery, Runtime, SignOnProvider
 from core.webhooks import Webhook, key_of
 from partners import presets
 from postback import schemes_of_sources
@@ -56,6 +56,15 @@ def build(settings: Settings) -> Runtime:
         deliveries=settings.var_dir / "deliveries",
         exports=settings.var_dir / "exports",
         imports=settings.var_dir / "imports",
+        sign_on=_sign_on(settings),
+    )
+
+
+def _sign_on(settings: Settings) -> SignOnProvider | None:
+    if not (settings.oidc_issuer and settings.oidc_client_id and settings.oidc_client_secret):
+        return None
+    return SignOnProvider(
+        settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_name
     )
 
 

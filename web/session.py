@@ -84,7 +84,7 @@ class SignedInSchema(ma.Schema):
 
 @dataclass(frozen=True)
 class NotSignedIn:
-    """Why nobody is signed in: a `reason` of SAID, or `over` and `wrong-passkey` of the pages alone."""
+    """Why nobody is signed in: a `reason` of SAID, or one that the pages alone have."""
 
     reason: str
     staff_id: str | None = None  # where the password was right

@@ -20,7 +20,7 @@ OPEN_RULES = {
     "/api/openapi.json", "/api/docs", "/api/docs/<path:name>",
     "/c/<campaign_id>/<affiliate_id>",
 }  # fmt: skip
-OPEN_PAGES = {"/sign-in", "/sign-in/code", "/sign-in/passkey"}
+OPEN_PAGES = {"/sign-in", "/sign-in/code", "/sign-in/passkey", "/sign-in/oidc", "/sign-in/oidc/callback"}
 # What no token may do, whatever its scopes.
 PEOPLE_ONLY = (
     "/decision",

@@ -28,6 +28,7 @@ from web.pages import (
     rules,
     session,
     set_up_lists,
+    sign_on,
     sources,
     today,
     words,
@@ -62,6 +63,7 @@ def register(app: flask.Flask) -> None:
         remittances.blueprint,
         report_schedules.blueprint,
         set_up_lists.blueprint,
+        sign_on.blueprint,
     ):
         app.register_blueprint(blueprint)
     app.jinja_env.globals.update(money=money.Money, zone_name=zones.name)

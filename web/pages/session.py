@@ -92,6 +92,7 @@ def _form(*, next_path: str | None, email: str = "", half: str = "", refused: st
         half=half,
         refused=refused,
         options=passkeys.to_show(runtime, passkeys.SIGN_IN) if passkeys.is_possible(runtime) else "",
+        sign_on=runtime.sign_on.name if runtime.sign_on else "",
     )
 
 
