@@ -19,6 +19,7 @@ from core.http.reading import unkeepable
 
 # Text columns that lists are sorted by have up to 255 characters, of up to four bytes each.
 CURSOR_LENGTH_MAX = 2000
+_INTEGER_MAX = 2**31 - 1
 
 Value = sa.ColumnElement[Any] | InstrumentedAttribute[Any]
 
@@ -73,16 +74,18 @@ def _read(cursor: str, by: Sequence[Value]) -> list[Any] | None:
         values = json.loads(packed)
         if not isinstance(values, list) or any(unkeepable(values, "")):
             return None
-        return [_value(value, each.type.python_type) for value, each in zip(values, by, strict=True)]
+        return [_value(value, each.type) for value, each in zip(values, by, strict=True)]
     except (ValueError, OverflowError, RecursionError):  # no base64, UTF-8, JSON, date; nothing of the calendar; deep
         return None
 
 
-def _value(value: object, kind: type[Any]) -> Any:
+def _value(value: object, of: sa.types.TypeEngine[Any]) -> Any:
+    kind = of.python_type
     if issubclass(kind, date) and isinstance(value, str):
         moment = kind.fromisoformat(value)
         return moment.astimezone(UTC) if isinstance(moment, datetime) else moment
-    if type(value) is not kind:
+    is_too_large = isinstance(value, int) and not isinstance(of, sa.BigInteger) and abs(value) > _INTEGER_MAX
+    if type(value) is not kind or is_too_large:
         message = "is no value of the column"
         raise ValueError(message)
     return value
