@@ -23,7 +23,7 @@ run: $(RUNTIME)  ## serve on HOST and PORT (127.0.0.1:8000) with the data under 
 	@exec $(PYTHON) -m web.launch run
 
 test: $(DEVELOPMENT)  ## run every test; REQUIRE_ALL=1 fails when a server or browser they need is missing
-	@exec $(PYTHON) -m pytest -n 2 --dist worksteal
+	@exec $(PYTHON) -m pytest -n 3 --dist worksteal
 
 check: $(DEVELOPMENT)  ## format, lint, types, floors and sizes
 	$(VENV)/bin/ruff format --check .

@@ -93,19 +93,26 @@ def launch() -> Iterator[Launch]:
                 pipe.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_everything_and_nothing_is_left_behind(
-    launch: Launch, tmp_path: Path, number: signal.Signals
+def test_a_signal_stops_everything_and_the_next_start_finds_the_secrets_of_the_first(
+    launch: Launch, tmp_path: Path
 ) -> None:
-    port = free_port()
-    process = launch(tmp_path, port, "--quiet")
-    assert wait_until(lambda: answers(port), START_S_MAX)
-    assert len(living(tmp_path)) >= 6  # the manager, web and its one worker, the stages' worker, ring, Valkey
+    names = ("secret_key", "key_encryption_key")
+    seen = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        port = free_port()
+        process = launch(tmp_path, port, "--quiet")
+        assert wait_until(lambda port=port: answers(port), START_S_MAX)  # type: ignore[misc]  # mypy infers no lambda with a default
+        assert len(living(tmp_path)) >= 6  # the manager, web and its one worker, the stages' worker, ring, Valkey
+        seen.append([(tmp_path / name).read_text() for name in names])
 
-    process.send_signal(number)
+        process.send_signal(number)
 
-    assert process.wait(STOP_S_MAX) == 0
-    assert wait_until(lambda: not living(tmp_path), 2)
+        assert process.wait(STOP_S_MAX) == 0
+        assert wait_until(lambda: not living(tmp_path), 2)
+
+    assert seen[0] == seen[1]
+    assert len({*seen[0]}) == 2
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == {0o600}
 
 
 def test_a_signal_in_the_first_moments_leaves_nothing_behind(launch: Launch, tmp_path: Path) -> None:
@@ -116,49 +123,6 @@ def test_a_signal_in_the_first_moments_leaves_nothing_behind(launch: Launch, tmp
 
     assert process.wait(STOP_S_MAX) == 0
     assert wait_until(lambda: not living(tmp_path), 2)
-
-
-def test_everything_ends_with_the_process_that_holds_standard_input(launch: Launch, tmp_path: Path) -> None:
-    port = free_port()
-    process = launch(tmp_path, port, "--quiet", "--while-stdin")
-    assert wait_until(lambda: answers(port), START_S_MAX)
-
-    assert process.stdin is not None
-    process.stdin.close()
-
-    assert process.wait(STOP_S_MAX) == 0
-    assert wait_until(lambda: not living(tmp_path), 2)
-
-
-def test_a_child_that_dies_takes_the_others_with_it_and_says_so(launch: Launch, tmp_path: Path) -> None:
-    port = free_port()
-    process = launch(tmp_path, port, "--quiet")
-    assert wait_until(lambda: answers(port), START_S_MAX)
-    [valkey] = [
-        number for number in living(tmp_path) if b"valkey-server" in Path(f"/proc/{number}/cmdline").read_bytes()
-    ]
-
-    os.kill(valkey, signal.SIGKILL)
-
-    assert process.wait(STOP_S_MAX) != 0
-    assert wait_until(lambda: not living(tmp_path), 2)
-    assert "valkey stopped" in (tmp_path / "log" / "system.log").read_text()
-
-
-def test_secrets_are_for_the_owner_alone_and_kept_on_a_second_start(launch: Launch, tmp_path: Path) -> None:
-    names = ("secret_key", "key_encryption_key")
-    seen = []
-    for _ in range(2):
-        port = free_port()
-        process = launch(tmp_path, port)
-        assert wait_until(lambda port=port: answers(port), START_S_MAX)  # type: ignore[misc]  # mypy infers no lambda with a default
-        seen.append([(tmp_path / name).read_text() for name in names])
-        process.terminate()
-        process.wait(STOP_S_MAX)
-
-    assert seen[0] == seen[1]
-    assert len({*seen[0]}) == 2
-    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == {0o600}
 
 
 def test_a_key_made_anew_beside_secrets_of_another_is_refused_instead_of_served(launch: Launch, tmp_path: Path) -> None:
@@ -176,24 +140,37 @@ def test_a_key_made_anew_beside_secrets_of_another_is_refused_instead_of_served(
     assert b"KEY_ENCRYPTION_KEY does not open sec_" in said
 
 
-def test_a_second_launch_on_the_same_folder_or_port_is_refused_in_a_sentence(launch: Launch, tmp_path: Path) -> None:
-    port = free_port()
-    launch(tmp_path / "one", port, "--quiet")
+def test_beside_a_launch_another_is_refused_its_metrics_are_its_own_and_a_child_that_dies_ends_all(
+    launch: Launch, tmp_path: Path
+) -> None:
+    port, one = free_port(), tmp_path / "one"
+    (one / "prometheus").mkdir(parents=True)
+    (one / "prometheus" / "counter_1.db").write_bytes(b"of an earlier start")
+    process = launch(one, port, "--quiet")
     assert wait_until(lambda: answers(port), START_S_MAX)
 
-    same_folder = launch(tmp_path / "one", free_port())
+    same_folder = launch(one, free_port())
     same_port = launch(tmp_path / "two", port)
+    said = [each.communicate(timeout=STOP_S_MAX)[0] for each in (same_folder, same_port)]
+    exposition = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    [valkey] = [number for number in living(one) if b"valkey-server" in Path(f"/proc/{number}/cmdline").read_bytes()]
+    os.kill(valkey, signal.SIGKILL)
 
-    assert b"is in use by another launch" in same_folder.communicate(timeout=STOP_S_MAX)[0]
-    assert b"choose another, such as PORT=" in same_port.communicate(timeout=STOP_S_MAX)[0]
+    assert process.wait(STOP_S_MAX) != 0
+    assert wait_until(lambda: not living(one), 2)
+    assert "valkey stopped" in (one / "log" / "system.log").read_text()
+    assert b"is in use by another launch" in said[0]
+    assert b"choose another, such as PORT=" in said[1]
     assert same_folder.returncode == same_port.returncode == 2
+    assert 'clickledger_request_seconds_count{endpoint="readyz",method="GET",status="200"}' in exposition
+    assert not (one / "prometheus" / "counter_1.db").exists()
 
 
-def test_a_folder_too_deep_for_a_socket_is_served_all_the_same_and_the_command_line_finds_it(
+def test_a_folder_too_deep_for_a_socket_is_served_until_the_process_that_holds_standard_input_ends(
     launch: Launch, tmp_path: Path
 ) -> None:
     var_dir, port = tmp_path / ("deep" * 30), free_port()
-    process = launch(var_dir, port, "--quiet")
+    process = launch(var_dir, port, "--quiet", "--while-stdin")
     assert wait_until(lambda: answers(port), START_S_MAX)
     elsewhere = Path((var_dir / "redis_url").read_text().strip().removeprefix("unix://"))
 
@@ -201,22 +178,11 @@ def test_a_folder_too_deep_for_a_socket_is_served_all_the_same_and_the_command_l
         [sys.executable, "-m", "flask", "--app", "wsgi", "audit", "verify"],
         cwd=ROOT, env=environment(var_dir, port), capture_output=True, text=True, check=True,
     )  # fmt: skip
-    process.terminate()
-    process.wait(STOP_S_MAX)
+    assert process.stdin is not None
+    process.stdin.close()
 
+    assert process.wait(STOP_S_MAX) == 0
+    assert wait_until(lambda: not living(var_dir), 2)
     # The stage that signs the day's head may have run by now.
     assert re.fullmatch(r"all 0 rows hold; all 0 seals hold(; all 1 heads hold)?\n", verified.stdout)
     assert not elsewhere.parent.exists()
-
-
-def test_metrics_add_up_over_all_web_processes_and_begin_at_zero(launch: Launch, tmp_path: Path) -> None:
-    (tmp_path / "prometheus").mkdir()
-    (tmp_path / "prometheus" / "counter_1.db").write_bytes(b"of an earlier start")
-    port = free_port()
-    launch(tmp_path, port, "--quiet")
-    assert wait_until(lambda: answers(port), START_S_MAX)
-
-    exposition = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
-
-    assert 'clickledger_request_seconds_count{endpoint="readyz",method="GET",status="200"}' in exposition
-    assert not (tmp_path / "prometheus" / "counter_1.db").exists()
