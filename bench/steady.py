@@ -78,7 +78,7 @@ class Sender:
         started = time.monotonic()
         due = 0
         while (elapsed := time.monotonic() - started) < seconds:
-            wanted = int(elapsed * self.per_second)
+            wanted = int(elapsed * self.per_second) + 1  # the first is due at once
             for number in range(due, wanted):
                 self._waiting.append(started + number / self.per_second)
             due = wanted
