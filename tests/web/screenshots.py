@@ -50,6 +50,7 @@ SHOTS = (
     ("/rules", "bob", "rules"),
     ("/people", "bob", "people"),
     ("/audit?verify=1", "bob", "audit"),
+    ("/me", "bob", "me"),
 )
 # A phone shows the same pages: some are enough to see how they fold.
 ON_A_PHONE = {"today", "approval", "month", "discrepancies", "source"}
@@ -87,6 +88,8 @@ def _shoot(browser: Browser, url: str, people: dict[str, str], scheme: str, suff
         )
         page = context.new_page()
         page.goto("/sign-in")
+        if not suffix:
+            _keep(page.screenshot(), FOLDER / f"sign-in-{scheme}.png")
         page.get_by_label("Work email").fill(f"{who}@example.com")
         page.get_by_label("Password").fill(people[who])
         page.get_by_role("button", name="Sign in").click()
