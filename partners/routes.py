@@ -54,7 +54,7 @@ _WRITES_CAMPAIGNS = actors("admin", "affiliate_manager", scope="campaigns:write"
 
 @endpoint(
     blueprint, "POST", "/sources", door=_WRITES_SOURCES, body=NewSourceSchema, answers=CreatedSourceSchema,
-    status=201, creates=True,
+    status=201, creates=True, step_up=True,
 )  # fmt: skip
 def create_source(session: Session, body: NewSource) -> tuple[Source, NewSecret]:
     """Add a source. Its secret is in this answer and in no other."""
@@ -86,7 +86,7 @@ def change_source(session: Session, source_id: str, body: Change) -> Source:
 
 @endpoint(
     blueprint, "POST", "/sources/<source_id>/secrets", door=_WRITES_SOURCES, body=RotationSchema,
-    answers=NewSecretSchema, status=201, creates=True,
+    answers=NewSecretSchema, status=201, creates=True, step_up=True,
 )  # fmt: skip
 def rotate_secret(session: Session, source_id: str, body: Rotation) -> NewSecret:
     """Make a new secret, shown in this answer alone; the older ones stay good for the overlap. Three live at most."""

@@ -64,7 +64,7 @@ def postgresql_cluster(binaries: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def valkey() -> Iterator[str]:
     """Start an embedded Valkey on a unix socket and yield its URL."""
-    folder = Path(tempfile.mkdtemp(prefix="clickledger-vk-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="clickledger-vk-", dir=scratch()))
     process = start_valkey(folder)
     try:
         yield f"unix://{folder}/valkey.sock"

@@ -18,7 +18,7 @@ from core import runtime as runtimes
 from core.actors import system
 from core.runtime import Runtime
 from tests.access.device import Device
-from tests.conftest import PASSWORD, TestClock
+from tests.conftest import PASSWORD, Caller, TestClock
 from tests.web.pages import fields, get, sign_in_by_form, submit, words_of
 from tests.web.test_browser import WAIT_MS, browser, clock, complaints
 
@@ -106,6 +106,37 @@ def test_what_signs_nobody_in_slows_down_its_address_and_other_sites_are_refused
     assert let_in == (303, "/me")
 
 
+def test_a_secret_is_shown_after_the_second_factor_alone(
+    app: flask.Flask, clock: TestClock, staff: Staff, machine: Caller
+) -> None:
+    staff("bob@example.com", "admin")
+    client, device = app.test_client(), Device()
+    sign_in_by_form(client, "bob@example.com")
+    added(client, device)
+    source_id = machine.post("/api/v1/sources", {"name": "Everflow", "scheme": "pb1"}).json["id"]
+    path = f"/sources/{source_id}/secrets"
+    clock.advance(minutes=11)
+
+    page = get(client, f"/sources/{source_id}").text
+    csrf = fields(page, path)
+    refused = submit(client, path, csrf)
+    no_token = submit(client, "/tokens", csrf | {"name": "shop", "days": "30", "scopes[]": "clicks:write"})
+    no_source = submit(client, "/sources", csrf | {"name": "Another", "scheme": "pb1"})
+    by_api = client.post(f"/api/v1{path}", json={}, headers={"X-CSRF-Token": csrf["csrf_token"]})
+    asked = get(client, f"/me/step-up?next=/sources/{source_id}").text
+    answer = {"credential": device.get(options(asked, "get")), "next": f"/sources/{source_id}"}
+    back = submit(client, "/me/step-up", fields(asked, "/me/step-up") | answer)
+    rotated = submit(client, path, csrf)
+
+    assert f'href="/me/step-up?next=/sources/{source_id}' in page
+    assert [each.status_code for each in (refused, no_token, no_source)] == [422] * 3
+    assert "whsec_" not in refused.text
+    assert (by_api.status_code, by_api.get_json()["type"]) == (403, "/problems/step-up-needed")
+    assert back.headers["Location"] == f"/sources/{source_id}"
+    assert (rotated.status_code, "whsec_" in rotated.text) == (201, True)
+    assert machine.post(f"/api/v1{path}", {}).status_code == 201  # a token has its scope, and no second factor
+
+
 def test_an_admin_removes_what_somebody_has_lost(app: flask.Flask, staff: Staff) -> None:
     staff("ann@example.com", "finance")
     staff("bob@example.com", "admin")
@@ -190,7 +221,7 @@ def test_a_person_adds_a_passkey_signs_in_with_it_and_shows_it_again(
     expect(tab.get_by_text("last used")).to_be_visible()
     clock.advance(minutes=11)
     tab.goto("/me")
-    tab.get_by_role("link", name="Show it").click()
+    tab.get_by_role("link", name="Show it first").click()
     tab.get_by_role("button", name="Show my passkey").click()
     expect(tab.get_by_text("for ten minutes nothing asks for it")).to_be_visible()
     tab.get_by_role("button", name="Remove This machine").click()

@@ -72,7 +72,7 @@ def change_state(session: Session, staff_id: str) -> flask.Response:
     return forms.done(flask.url_for(".everyone"), "They may sign in again.")
 
 
-@act(blueprint, "/tokens", door=ADMINS, again=everyone)
+@act(blueprint, "/tokens", door=ADMINS, again=everyone, step_up=True)
 def make_token(session: Session) -> tuple[str, int]:
     """Make a token, and show it this once."""
     form = flask.request.form

@@ -72,7 +72,7 @@ def new(session: Session, refusal: Refusal | None = None) -> str:
     )
 
 
-@act(blueprint, "/sources", door=WRITERS, again=new)
+@act(blueprint, "/sources", door=WRITERS, again=new, step_up=True)
 def create(session: Session) -> tuple[str, int]:
     """Make it, and show its secret this once."""
     asked = _listed(forms.nested(flask.request.form))
@@ -151,7 +151,7 @@ def change_addresses(session: Session, source_id: str) -> flask.Response:
     return forms.done(flask.url_for(".one", source_id=source_id), "The addresses are changed.")
 
 
-@act(blueprint, "/sources/<source_id>/secrets", door=WRITERS, again=one)
+@act(blueprint, "/sources/<source_id>/secrets", door=WRITERS, again=one, step_up=True)
 def rotate(session: Session, source_id: str) -> tuple[str, int]:
     """Make a new secret, and show it this once; the older ones stay good for a while."""
     secret = routes.rotate_secret(session, source_id, forms.loaded(RotationSchema))
