@@ -10,7 +10,6 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -55,15 +54,8 @@ class Refused:
     reason: str
 
 
-class _Kept:
-    """A provider's document and keys, for as long as they are believed without asking."""
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.by_url: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
-
-
-_KEPT = _Kept()
+# What providers have said, by address: believed without asking for as long as KEPT_FOR.
+_KEPT: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
 
 
 def redirect_uri(runtime: Runtime) -> str:
@@ -125,27 +117,31 @@ def _judged(  # noqa: PLR0917 - what an ID token is judged by
     from joserfc.errors import JoseError  # noqa: PLC0415
     from joserfc.jwk import KeySet  # noqa: PLC0415
 
-    why = Refused("the provider's keys cannot be had")
-    for is_fresh in (False, True):
-        keys = _asked(runtime, keys_url, kept_for=ASKED_AGAIN_AFTER if is_fresh else KEPT_FOR)
+    broken = (JoseError, ValueError, TypeError, KeyError, AttributeError)
+    token, why = None, Refused("the ID token has no signature of the provider's")
+    for kept_for in (KEPT_FOR, ASKED_AGAIN_AFTER):  # its key may be newer than what we keep
+        keys = _asked(runtime, keys_url, kept_for=kept_for)
         if isinstance(keys, Refused):
             return keys
         try:
             token = jwt.decode(id_token, KeySet.import_key_set(dict(keys)), algorithms=list(ALGORITHMS))  # type: ignore[arg-type]
-            claims = CodeIDToken(
-                token.claims, token.header,
-                {"iss": {"essential": True, "value": provider.issuer},
-                 "aud": {"essential": True, "value": provider.client_id}},
-                {"nonce": nonce, "client_id": provider.client_id, "access_token": access_token},
-            )  # fmt: skip
-            claims.validate(now=int(runtime.clock().timestamp()), leeway=LEEWAY_S)
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-            # Its key may be newer than what we keep: asked once more.
+            break
+        except broken as error:
             why = Refused(f"the ID token is not taken: {type(error).__name__}")
-            continue
-        email = claims.get("email") if claims.get("email_verified") is True else None
-        return Identity(provider.issuer, str(claims["sub"]), str(email).strip().lower() if email else None)
-    return why
+    if token is None:
+        return why
+    try:
+        claims = CodeIDToken(
+            token.claims, token.header,
+            {"iss": {"essential": True, "value": provider.issuer},
+             "aud": {"essential": True, "value": provider.client_id}},
+            {"nonce": nonce, "client_id": provider.client_id, "access_token": access_token},
+        )  # fmt: skip
+        claims.validate(now=int(runtime.clock().timestamp()), leeway=LEEWAY_S)
+    except broken as error:
+        return Refused(f"the ID token is not taken: {type(error).__name__}")
+    email = claims.get("email") if claims.get("email_verified") is True else None
+    return Identity(provider.issuer, str(claims["sub"]), str(email).strip().lower() if email else None)
 
 
 def _configuration(runtime: Runtime, provider: SignOnProvider) -> Mapping[str, Any] | Refused:
@@ -161,8 +157,7 @@ def _configuration(runtime: Runtime, provider: SignOnProvider) -> Mapping[str, A
 
 def _asked(runtime: Runtime, url: str, *, kept_for: timedelta) -> Mapping[str, Any] | Refused:
     now = runtime.clock()
-    with _KEPT.lock:
-        kept = _KEPT.by_url.get(url)
+    kept = _KEPT.get(url)
     if kept is not None and timedelta(0) <= now - kept[0] < kept_for:
         return kept[1]
     got = outbound.get(url, bytes_max=ANSWER_BYTES_MAX)
@@ -174,6 +169,5 @@ def _asked(runtime: Runtime, url: str, *, kept_for: timedelta) -> Mapping[str, A
         found = None
     if not isinstance(found, dict):
         return Refused("the provider answered something that is no JSON object")
-    with _KEPT.lock:
-        _KEPT.by_url[url] = (now, found)
+    _KEPT[url] = (now, found)
     return found

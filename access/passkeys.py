@@ -143,12 +143,10 @@ def add(
 
 def shown(runtime: Runtime, session: Session, answer: str, *, purpose: str, staff_id: str | None = None) -> Shown | Why:
     """Take the answer of a browser for `purpose`, once; of `staff_id` alone where one is given."""
-    response = _parsed(answer, AuthenticationResponse)
-    if response is None:
-        return Why.UNREADABLE
+    response = _answered(runtime, answer, AuthenticationResponse, purpose)
+    if isinstance(response, Why):
+        return response
     challenge = response.response.client_data.challenge
-    if not challenges.is_good(runtime, purpose, challenge):
-        return Why.OVER
     passkey = session.scalar(sa.select(Passkey).where(Passkey.credential_sha256 == _sha256(response.raw_id)))
     handle = response.response.user_handle
     if passkey is None or staff_id not in {None, passkey.staff_id} or handle not in {None, passkey.staff_id.encode()}:
@@ -197,12 +195,10 @@ def _taken(
 
 
 def _registered(runtime: Runtime, session: Session, answer: str, purpose: str) -> AuthenticatorData | Why:
-    response = _parsed(answer, RegistrationResponse)
-    if response is None:
-        return Why.UNREADABLE
+    response = _answered(runtime, answer, RegistrationResponse, purpose)
+    if isinstance(response, Why):
+        return response
     challenge = response.response.client_data.challenge
-    if not challenges.is_good(runtime, purpose, challenge):
-        return Why.OVER
     state = {"challenge": websafe_encode(challenge), "user_verification": _REQUIRED}
     try:
         found = _server(runtime).register_complete(state, response)
@@ -214,14 +210,18 @@ def _registered(runtime: Runtime, session: Session, answer: str, purpose: str) -
     return found if challenges.take(session, challenge, now=runtime.clock()) else Why.OVER
 
 
-def _parsed(answer: str, kind: type[ParsedT]) -> ParsedT | None:
+def _answered(runtime: Runtime, answer: str, kind: type[ParsedT], purpose: str) -> ParsedT | Why:
+    """Return the answer as it is read, to a challenge of ours that is good for `purpose`; nothing is proven yet."""
     if len(answer) > ANSWER_LENGTH_MAX:
-        return None
+        return Why.UNREADABLE
     try:
         said = json.loads(answer)
-        return kind.from_dict(said) if isinstance(said, Mapping) else None
+        response = kind.from_dict(said) if isinstance(said, Mapping) else None
     except _BROKEN:
-        return None
+        return Why.UNREADABLE
+    if response is None:
+        return Why.UNREADABLE
+    return response if challenges.is_good(runtime, purpose, response.response.client_data.challenge) else Why.OVER
 
 
 def _credential_of(found: AuthenticatorData) -> AttestedCredentialData:

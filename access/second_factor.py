@@ -4,6 +4,7 @@ Whoever has one shows it when he signs in, and again before money leaves or a mo
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pyotp
@@ -22,19 +23,25 @@ from core.runtime import Runtime
 FRESH_FOR = timedelta(minutes=10)
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """Which second factors a person has: a confirmed seed, a passkey."""
+
+    totp: bool
+    passkey: bool
+
+
+def kinds(session: Session, staff_id: str) -> Kinds:
+    """Return which the person has."""
+    totp = _confirmed(SecondFactor.staff_id == staff_id).exists()
+    passkey = sa.exists().where(Passkey.staff_id == staff_id)
+    return Kinds(*session.execute(sa.select(totp, passkey)).one())
+
+
 def is_on(session: Session, staff_id: str) -> bool:
-    """Say whether the person has a second factor: a confirmed seed, or a passkey."""
-    return has_totp(session, staff_id) or has_passkey(session, staff_id)
-
-
-def has_totp(session: Session, staff_id: str) -> bool:
-    """Say whether the person has a confirmed seed."""
-    return session.scalar(_confirmed(SecondFactor.staff_id == staff_id).limit(1)) is not None
-
-
-def has_passkey(session: Session, staff_id: str) -> bool:
-    """Say whether the person has a passkey."""
-    return session.scalar(sa.select(Passkey.id).where(Passkey.staff_id == staff_id).limit(1)) is not None
+    """Say whether the person has any."""
+    found = kinds(session, staff_id)
+    return found.totp or found.passkey
 
 
 def holders(session: Session, among: Sequence[str]) -> set[str]:
@@ -49,7 +56,7 @@ def holders(session: Session, among: Sequence[str]) -> set[str]:
 
 def begin(runtime: Runtime, session: Session, staff_id: str) -> str:
     """Make a new seed, base32, which counts once `confirm` was told a code of it; raise Conflict when one is on."""
-    if has_totp(session, staff_id):
+    if kinds(session, staff_id).totp:
         message = "a second factor is on already: remove it first"
         raise Conflict(message, slug="second-factor-on")
     seed = pyotp.random_base32()
@@ -122,12 +129,18 @@ def settle(session: Session, staff_id: str) -> None:
         recovery.forget(session, staff_id)
 
 
-def is_fresh(session: Session, staff_session: StaffSession, *, now: datetime) -> bool:
-    """Say whether acts that move money need no code now: none is set up, or one was shown a moment ago."""
-    if not is_on(session, staff_session.staff_id):
-        return True
+def needed(session: Session, staff_session: StaffSession, *, now: datetime) -> Kinds | None:
+    """Return what acts that move money take now, None for nothing: none is set up, or one was shown a moment ago."""
     shown = staff_session.stepped_up_at
-    return shown is not None and now - shown <= FRESH_FOR
+    if shown is not None and now - shown <= FRESH_FOR:
+        return None
+    found = kinds(session, staff_session.staff_id)
+    return found if found.totp or found.passkey else None
+
+
+def is_fresh(session: Session, staff_session: StaffSession, *, now: datetime) -> bool:
+    """Say whether acts that move money need nothing now."""
+    return needed(session, staff_session, now=now) is None
 
 
 def step_up(runtime: Runtime, session: Session, staff_session: StaffSession, code: str) -> None:

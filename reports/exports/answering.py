@@ -21,42 +21,27 @@ _CHUNK_BYTES = 1 << 18
 
 def report(asked: Wanted) -> flask.Response:
     """Answer with a report; raise Invalid for more rows than its form bears while somebody waits."""
-    runtime = installed()
-    now = runtime.clock()
+    now = installed().clock()
     if asked.form is not None and asked.form.pieces is None:
-
-        def fill(path: Path) -> None:
-            with runtime.reading() as session:
-                producing.write(session, asked, path, now=now, is_awaited=True)
-
-        return _of_file(fill, asked.mimetype, asked.file_name)
-
-    def streamed() -> Iterator[bytes]:
-        # Its own transaction: it lives as long as the answer is written, long after the view has returned.
-        with runtime.reading() as session:
-            yield from producing.pieces(session, asked, now=now)
-
-    return attached(flask.Response(streamed(), mimetype=asked.mimetype), asked.file_name)
+        return _read_to_file(
+            lambda session, path: producing.write(session, asked, path, now=now, is_awaited=True),
+            asked.mimetype,
+            asked.file_name,
+        )
+    return _read_to_stream(lambda session: producing.pieces(session, asked, now=now), asked.mimetype, asked.file_name)
 
 
 def read_table(made: Callable[[Session], Table], name: str, form: Format) -> flask.Response:
     """Answer with a table called `name`, read in a transaction of its own; raise Invalid as `report` does."""
-    runtime, file_name = installed(), f"{name}.{form.suffix}"
-    if form.pieces is None:
+    file_name, pieces = f"{name}.{form.suffix}", form.pieces
+    if pieces is not None:
+        return _read_to_stream(lambda session: pieces(made(session)), form.mimetype, file_name)
 
-        def fill(path: Path) -> None:
-            with runtime.reading() as session:
-                found = made(session)
-                form.write(replace(found, rows=producing.awaited(found.rows, form)), path)
+    def fill(session: Session, path: Path) -> None:
+        found = made(session)
+        form.write(replace(found, rows=producing.awaited(found.rows, form)), path)
 
-        return _of_file(fill, form.mimetype, file_name)
-    pieces = form.pieces
-
-    def streamed() -> Iterator[bytes]:
-        with runtime.reading() as session:
-            yield from pieces(made(session))
-
-    return attached(flask.Response(streamed(), mimetype=form.mimetype), file_name)
+    return _read_to_file(fill, form.mimetype, file_name)
 
 
 def table(found: Table, form: str) -> flask.Response:
@@ -94,3 +79,22 @@ def _of_file(fill: Callable[[Path], object], mimetype: str, file_name: str) -> f
         # Open, it outlives its name: nothing is left to remove when the answer breaks off.
         file = path.open("rb")
     return of_open_file(file, mimetype, file_name)
+
+
+def _read_to_file(fill: Callable[[Session, Path], object], mimetype: str, file_name: str) -> flask.Response:
+    def read(path: Path) -> None:
+        with installed().reading() as session:
+            fill(session, path)
+
+    return _of_file(read, mimetype, file_name)
+
+
+def _read_to_stream(pieces: Callable[[Session], Iterator[bytes]], mimetype: str, file_name: str) -> flask.Response:
+    runtime = installed()
+
+    def streamed() -> Iterator[bytes]:
+        # Its own transaction: it lives as long as the answer is written, long after the view has returned.
+        with runtime.reading() as session:
+            yield from pieces(session)
+
+    return attached(flask.Response(streamed(), mimetype=mimetype), file_name)

@@ -61,13 +61,17 @@ def complaints() -> list[str]:
 def tab(browser: Browser, address: str, complaints: list[str]) -> Iterator[Page]:
     """A tab that notes what goes wrong in it."""
     context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 900})
-    page = context.new_page()
+    yield noted(context.new_page(), complaints)
+    context.close()
+
+
+def noted(page: Page, complaints: list[str]) -> Page:
+    """Return `page`, whose complaints are noted from now on."""
     page.set_default_timeout(WAIT_MS)
     page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("requestfailed", lambda failed: complaints.append(failed_because(failed)) if is_fault(failed) else None)
-    yield page
-    context.close()
+    return page
 
 
 def is_fault(failed: Request) -> bool:

@@ -20,7 +20,7 @@ from core.runtime import Runtime
 from tests.access.device import Device
 from tests.conftest import PASSWORD, Caller, TestClock
 from tests.web.pages import fields, get, sign_in_by_form, submit, words_of
-from tests.web.test_browser import WAIT_MS, browser, clock, complaints
+from tests.web.test_browser import browser, clock, complaints, noted
 
 __all__ = ["browser", "clock", "complaints"]
 Staff = Callable[..., str]
@@ -184,10 +184,7 @@ def by_name(app: flask.Flask, runtime: Runtime) -> Iterator[str]:
 def device_tab(browser: Browser, by_name: str, complaints: list[str]) -> Iterator[Page]:
     """A tab on a machine that has a key of its own and recognises its person."""
     context = browser.new_context(base_url=by_name, viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    tab.set_default_timeout(WAIT_MS)
-    tab.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab = noted(context.new_page(), complaints)
     chrome = context.new_cdp_session(tab)
     chrome.send("WebAuthn.enable")
     made = {

@@ -47,7 +47,7 @@ def issuer() -> Iterator[str]:
 def provider(runtime: Runtime, issuer: str) -> SignOnProvider:
     found = SignOnProvider(issuer, "clickledger", "a secret: of % ours", "Harbour SSO")
     runtimes.install(replace(runtime, sign_on=found))
-    oidc._KEPT.by_url.clear()
+    oidc._KEPT.clear()
     return found
 
 

@@ -17,7 +17,7 @@ from reports.advertiser_schemas import AdvertiserListQuerySchema, ListQuery, New
 from reports.bank_routes import UPLOAD_BYTES_MAX
 from reports.exports.report import count, day, moment, text
 from reports.exports.tables import Row
-from web.pages import forms, frame, lists, month_end, words
+from web.pages import forms, frame, lists, month_end, names, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
@@ -47,11 +47,11 @@ def _every(query: ListQuery) -> sa.Select[AdvertiserList]:
 
 
 def _cells(session: Session, some: Sequence[AdvertiserList]) -> Iterator[Row]:
-    names = _names(session, Source) | _names(session, Campaign)
+    called = names.of(session, Source) | names.of(session, Campaign)
     for row in some:
         each = routes.shown(row)
         yield (
-            row.id, row.file_name, row.source_id, row.campaign_id, names.get(row.source_id or row.campaign_id),
+            row.id, row.file_name, row.source_id, row.campaign_id, called.get(row.source_id or row.campaign_id or ""),
             row.period, row.day, row.compares, row.sample_percent, row.lines, len(row.rejected),
             sum(each["discrepancies"].values()), row.state, row.checked_at, row.imported_at, row.file_sha256,
         )  # fmt: skip
@@ -94,8 +94,8 @@ def every(session: Session, refusal: Refusal | None = None) -> tuple[str, int]:
         place=PLACE,
         about=lambda rows: {"rows": [routes.shown(row) for row in rows]},
         refusal=refusal,
-        sources=_names(session, Source),
-        campaigns=_names(session, Campaign),
+        sources=names.of(session, Source),
+        campaigns=names.of(session, Campaign),
         states=STATES,
         mapping=MAPPING,
         may_load=bool(flask.g.actor.roles & routes.IMPORTS.roles),
@@ -128,14 +128,11 @@ def one(session: Session, list_id: str) -> str:
         "advertiser_list.html",
         place=PLACE,
         shown=shown,
-        about=_names(session, Source).get(shown["source_id"]) or _names(session, Campaign).get(shown["campaign_id"]),
+        about=names.of(session, Source).get(shown["source_id"])
+        or names.of(session, Campaign).get(shown["campaign_id"]),
         rejected=shown["rejected"][:REJECTED_MAX],
         rows=found.items,
         sees_discrepancies=bool(flask.g.actor.roles & month_end.READERS.roles),
         older=frame.link(".one", {"list_id": list_id, "after": found.next}) if found.next else None,
         newest=flask.url_for(".one", list_id=list_id) if query.after else None,
     )
-
-
-def _names(session: Session, table: type[Source | Campaign]) -> dict[str | None, str]:
-    return {row.id: row.name for row in session.execute(sa.select(table.id, table.name).order_by(table.name))}

@@ -1,17 +1,16 @@
 """Affiliates: who they are, what we owe them, and their account line by line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flask
+import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from access.roles import EVERYONE, Role
-from core.errors import Fault
 from core.http.doors import actors
 from core.http.paging import narrowed
-from core.http.reading import unkeepable
 from core.money import Money
 from core.rows import existing
 from partners import routes
@@ -27,7 +26,7 @@ from reports.exports.tables import Row
 from web.pages import forms, frame, lists
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
-from web.pages.lists import Asked, Head, Listing
+from web.pages.lists import Head, Listing
 
 blueprint = flask.Blueprint("affiliate_pages", __name__)
 PLACE = "/affiliates"
@@ -37,18 +36,17 @@ ROWS_MAX = 100
 BILLS_MAX = 20
 
 
-def _asked() -> Asked:
-    """Ask for those whose name has a text in it, of one status."""
-    wanted = {name: flask.request.args[name].strip() for name in ("name", "status") if flask.request.args.get(name)}
-    faults = [fault for name, value in wanted.items() for fault in unkeepable(value, name)]
-    if wanted.get("status", STATUSES[0]) not in STATUSES:
-        faults.append(Fault("status", f"is none of {', '.join(STATUSES)}"))
-    statement = sa.select(Affiliate)
-    if faults:
-        return Asked(statement, wanted, faults)
-    if "name" in wanted:
-        statement = statement.where(Affiliate.name.icontains(wanted["name"], autoescape=True))
-    return Asked(narrowed(statement, [(Affiliate.status, wanted.get("status"))]), wanted)
+class _FilterSchema(ma.Schema):
+    """The filters of the list: whose name has a text in it, of one status."""
+
+    name = ma.fields.String()
+    status = ma.fields.String(validate=ma.validate.OneOf(STATUSES))
+
+
+def _every(wanted: Mapping[str, str]) -> sa.Select[Affiliate]:
+    statement = narrowed(sa.select(Affiliate), [(Affiliate.status, wanted.get("status"))])
+    text_of_name = wanted.get("name", "").strip()
+    return statement.where(Affiliate.name.icontains(text_of_name, autoescape=True)) if text_of_name else statement
 
 
 def _cells(session: Session, some: Sequence[Affiliate]) -> Iterator[Row]:  # noqa: ARG001 - lists hand it to all
@@ -72,7 +70,7 @@ LISTING = Listing(
         Head("Paid to", (sa.func.coalesce(Affiliate.payee_name, ""), Affiliate.payee_kind)),
         Head("Cycle", (Affiliate.payment_cycle,)),
     ),
-    asked=_asked,
+    asked=lists.of_query(_FilterSchema, ("name", "status"), _every),
     columns=(
         text("id", "Affiliate id"), text("name", "Affiliate"), text("status", "Status"), text("currency", "Currency"),
         text("payee_kind", "Paid by"), text("payee_name", "Paid to"), text("payee_account", "Account, its ends"),

@@ -19,7 +19,7 @@ from payouts.schemas import BatchQuerySchema, NewBatchSchema, ResultUploadSchema
 from payouts.states import BatchState, PayoutState
 from reports.exports.report import amount, count, moment, text
 from reports.exports.tables import Row
-from web.pages import forms, frame, lists, payouts, words
+from web.pages import forms, frame, lists, names, payouts, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
@@ -115,7 +115,7 @@ def new(session: Session, refusal: Refusal | None = None) -> str:
         currency=currency,
         rows=rows[:ITEMS_SHOWN_MAX],
         is_more=len(rows) > ITEMS_SHOWN_MAX,
-        affiliates=payouts.names(session, [row.affiliate_id for row in rows]),
+        affiliates=names.of(session, Affiliate, [row.affiliate_id for row in rows]),
         methods=[(name, METHOD_WORDS.get(name, name.capitalize())) for name in METHODS],
         formats=sorted({form for method in METHODS.values() for form in method.writers}),
         refusal=refusal,

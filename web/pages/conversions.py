@@ -24,7 +24,7 @@ from postback.schemas import ConversionQuerySchema
 from reports import custody
 from reports.exports.report import amount, moment, text
 from reports.exports.tables import Row
-from web.pages import frame, lists, words
+from web.pages import frame, lists, names, words
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
 
@@ -60,8 +60,8 @@ def _every(query: ConversionQuery) -> sa.Select[Conversion]:
 
 
 def _cells(session: Session, some: Sequence[Conversion]) -> Iterator[Row]:
-    sources = _names(session, Source, {row.source_id for row in some})
-    affiliates = _names(session, Affiliate, {row.affiliate_id for row in some})
+    sources = names.of(session, Source, {row.source_id for row in some})
+    affiliates = names.of(session, Affiliate, {row.affiliate_id for row in some})
     for row in some:
         yield (
             row.id, row.transaction_id, row.event, row.source_id, sources.get(row.source_id), row.affiliate_id,
@@ -107,10 +107,10 @@ def conversions(session: Session) -> tuple[str, int]:
         place=PLACE,
         about=lambda rows: {
             "paid": _paid(session, [row.id for row in rows]),
-            "affiliates": _names(session, Affiliate, {row.affiliate_id for row in rows}),
+            "affiliates": names.of(session, Affiliate, {row.affiliate_id for row in rows}),
         },
         states=[(state, words.pill(state)[1]) for state in STATES],
-        sources=_names(session, Source),
+        sources=names.of(session, Source),
         money=Money,
     )
 
@@ -206,15 +206,6 @@ def _raw(session: Session, steps: Sequence[custody.Step]) -> dict[str, str]:
         lines += [receipt.raw_body.decode("utf-8", "backslashreplace")] if receipt.raw_body else []
         found[receipt.id] = "\n".join([*lines, f"from {receipt.peer}"])
     return found
-
-
-def _names(
-    session: Session, table: type[Source] | type[Affiliate], ids: set[str | None] | None = None
-) -> dict[str, str]:
-    statement = sa.select(table.id, table.name).order_by(table.name)
-    if ids is not None:
-        statement = statement.where(table.id.in_(ids))
-    return {row.id: row.name for row in session.execute(statement)}
 
 
 def _name(session: Session, table: type[Source] | type[Affiliate] | type[Campaign], id_: str | None) -> str | None:

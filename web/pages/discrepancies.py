@@ -33,7 +33,7 @@ from reports.resolving.schemas import (
     SaidSchema,
 )
 from reports.taxonomy import Severity
-from web.pages import forms, frame, lists, month_end, words
+from web.pages import forms, frame, lists, month_end, names, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
@@ -123,9 +123,7 @@ def discrepancies(session: Session, refusal: Refusal | None = None) -> tuple[str
             "severity": [(each.value, each.value.capitalize()) for each in Severity],
             "leg": [(each.value, month_end.LEGS[each]) for each in Leg],
             "owner": [("me", "Mine"), ("nobody", "Nobody's")],
-            "source_id": [
-                tuple(row) for row in session.execute(sa.select(Source.id, Source.name).order_by(Source.name))
-            ],
+            "source_id": list(names.of(session, Source).items()),
         },
         may_act=bool(flask.g.actor.roles & RESOLVES.roles),
     )

@@ -127,6 +127,11 @@ def done(path: str, said: str = "") -> flask.Response:
     return toast.put(flask.make_response(flask.redirect(path, 303)), said)
 
 
+def said_of(fault: Fault) -> str:
+    """Return a fault as a line."""
+    return f"{fault.field.replace('_', ' ')}: {fault.reason}"
+
+
 def _shown_at(field: str) -> str:
     """Return the form's field that a fault stands beside: of a whole object its first part."""
     names = list(flask.request.form)
@@ -135,10 +140,7 @@ def _shown_at(field: str) -> str:
 
 def _refusal(problem: Problem) -> Refusal:
     by_field = {_shown_at(fault.field): fault.reason for fault in problem.faults}
-    lines = [
-        fault.reason if fault.field == CODE else f"{fault.field.replace('_', ' ')}: {fault.reason}"
-        for fault in problem.faults
-    ] or [problem.detail]
+    lines = [fault.reason if fault.field == CODE else said_of(fault) for fault in problem.faults] or [problem.detail]
     heading = "Nothing was changed" if isinstance(problem, Conflict) else "Correct this and send it again"
     values = {name: flask.request.form[name] for name in flask.request.form if name not in _OURS}
     return Refusal(heading, lines, by_field, values)

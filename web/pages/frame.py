@@ -90,22 +90,10 @@ def rendered(session: Session, template: str, *, place: str, **values: Any) -> s
     )
 
 
-@dataclass(frozen=True)
-class Needed:
-    """With what a person may show a second factor now: a code of an authenticator, or a passkey."""
-
-    code: bool
-    passkey: bool
-
-
-def _needs_code(session: Session) -> Needed | None:
+def _needs_code(session: Session) -> second_factor.Kinds | None:
     """Return what an act that moves money takes now of the person's second factor, None for nothing."""
     mine = flask.g.get("staff_session")
-    if mine is None or second_factor.is_fresh(session, mine, now=installed().clock()):
-        return None
-    return Needed(
-        code=second_factor.has_totp(session, mine.staff_id), passkey=second_factor.has_passkey(session, mine.staff_id)
-    )
+    return None if mine is None else second_factor.needed(session, mine, now=installed().clock())
 
 
 def secured(response: flask.Response) -> flask.Response:

@@ -28,7 +28,7 @@ from reports.importing.models import ReportImport
 from reports.imports import Upload
 from reports.models import Statement
 from reports.report_styles import catalogue
-from web.pages import forms, frame, kept_uploads, lists, month_end
+from web.pages import forms, frame, kept_uploads, lists, month_end, names
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
@@ -47,10 +47,10 @@ def _take_large_files() -> None:
 
 
 def _cells(session: Session, some: Sequence[Statement]) -> Iterator[Row]:
-    names, emails = _sources(session), people.emails(session, [row.imported_by for row in some])
+    called, emails = names.of(session, Source), people.emails(session, [row.imported_by for row in some])
     for row in some:
         yield (
-            row.id, row.file_name, row.kind, row.source_id, names.get(row.source_id or ""), row.account, row.period,
+            row.id, row.file_name, row.kind, row.source_id, called.get(row.source_id or ""), row.account, row.period,
             row.format, row.reference, row.opened_on, row.closed_on, row.opening_minor, row.closing_minor,
             row.currency, row.lines, row.new, row.repeated, len(row.rejected), row.imported_at,
             emails.get(row.imported_by, row.imported_by), row.file_sha256,
@@ -102,7 +102,7 @@ def imports(session: Session, refusal: Refusal | None = None) -> tuple[str, int]
         about=lambda rows: {"rows": [statement_queries.shown(each) for each in rows]},
         refusal=refusal,
         under_way=list(session.scalars(under_way)),
-        sources=_sources(session),
+        sources=names.of(session, Source),
         mappings=[*(each.name for each in report_mappings.every(session)), *catalogue()],
         formats=[*FORMATS],
         may_load=bool(flask.g.actor.roles & LOADS.roles),
@@ -119,7 +119,7 @@ def statement(session: Session, statement_id: str) -> str:
         place=PLACE,
         shown=shown,
         rejected=shown["rejected"][:REJECTED_MAX],
-        sources=_sources(session),
+        sources=names.of(session, Source),
         yaml=mapping_text.written(shown["mapping"]) if shown["mapping"] else None,
     )
 
@@ -157,7 +157,7 @@ def under_way(session: Session, import_id: str) -> str:
         "import.html",
         place=PLACE,
         found=found,
-        sources=_sources(session),
+        sources=names.of(session, Source),
         is_under_way=found.state in {leasing.WAITING, leasing.RUNNING},
     )
 
@@ -216,7 +216,7 @@ def _report_looked_at(session: Session, token: str, name: str, found: dict[str, 
         name=name,
         found=found,
         text=said if is_text else mapping_text.written(dict(mapping)) if mapping else "",
-        sources=_sources(session),
+        sources=names.of(session, Source),
         asked=flask.request.form,
     )
 
@@ -227,7 +227,3 @@ def _statement_looked_at(session: Session, token: str, name: str) -> str:
     return frame.rendered(
         session, "import_bank.html", place=PLACE, token=token, name=name, found=found, asked=flask.request.form
     )
-
-
-def _sources(session: Session) -> dict[str, str]:
-    return {row.id: row.name for row in session.execute(sa.select(Source.id, Source.name).order_by(Source.name))}

@@ -12,7 +12,7 @@ A page says once what its list is, and shows and exports it from there:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -35,7 +35,7 @@ from reports.exports.formats import FORMATS
 from reports.exports.tables import Column, Row, Table
 from web import problems
 from web.pages import frame, words
-from web.pages.forms import Refusal
+from web.pages.forms import Refusal, said_of
 
 ROWS_MAX = 100
 # Before every moment: what sorts for one that has not come.
@@ -135,22 +135,20 @@ class Shown:
 
 def shown(session: Session, listing: Listing) -> Shown:
     """Return the page of `listing` that the URL asks for; what cannot be read of it narrows nothing."""
-    asked = listing.asked()
-    sort, fault = _sort(listing)
+    asked, sort = _read(listing)
     after = frame.cursor(flask.request)
     found = ordering.page(session, asked.statement, _order(listing, sort), limit=ROWS_MAX, after=after)
     kept = {**asked.wanted, SORT: sort}
-    faults = [*asked.faults, *fault]
     return Shown(
         items=found.items,
         heads=[_head(listing, head, sort, asked.wanted) for head in listing.heads],
         sorts=_words(listing),
         sort=sort,
         wanted=asked.wanted,
-        refusal=_refusal(faults, asked.wanted),
+        refusal=_refusal(asked),
         older=_link(listing.path, {**kept, "after": found.next}) if found.next else None,
         newest=_link(listing.path, kept) if after else None,
-        files=[] if faults else [(word, _link(f"{listing.path}.{form}", kept)) for form, word in FILES.items()],
+        files=[] if asked.faults else [(word, _link(f"{listing.path}.{form}", kept)) for form, word in FILES.items()],
     )
 
 
@@ -180,12 +178,10 @@ def exported(blueprint: flask.Blueprint, listing: Listing, *, door: Door) -> Non
     """Register the files of a list: all rows that its page would show with the same filters, in the same order."""
 
     def view(form: str) -> flask.Response:
-        asked = listing.asked()
-        sort, fault = _sort(listing)
-        faults = [*asked.faults, *fault]
-        if faults:
+        asked, sort = _read(listing)
+        if asked.faults:
             # A page may show everything beside what is wrong. A file that holds more than was asked for says nothing.
-            raise Invalid.of(*faults)
+            raise Invalid.of(*asked.faults)
         statement = ordering.in_order(asked.statement, _order(listing, sort))
         name = listing.path.strip("/").replace("/", "-")
         told = {name.replace("_", " "): value for name, value in asked.wanted.items()}
@@ -245,11 +241,13 @@ def _rows(session: Session, listing: Listing, statement: sa.Select[Any]) -> Iter
             yield from listing.cells(session, some)
 
 
-def _sort(listing: Listing) -> tuple[str, list[Fault]]:
-    wanted = flask.request.args.get(SORT, "")
-    if wanted and wanted.removeprefix("-") not in listing.sorts:
-        return "", [Fault(SORT, f"is none of {', '.join(listing.sorts)}, or one of them behind a minus")]
-    return wanted, []
+def _read(listing: Listing) -> tuple[Asked, str]:
+    """Return what the URL asks for and the order it names, with the fault of one that there is not."""
+    asked, sort = listing.asked(), flask.request.args.get(SORT, "")
+    if not sort or sort.removeprefix("-") in listing.sorts:
+        return asked, sort
+    fault = Fault(SORT, f"is none of {', '.join(listing.sorts)}, or one of them behind a minus")
+    return replace(asked, faults=[*asked.faults, fault]), ""
 
 
 def _order(listing: Listing, sort: str) -> Order:
@@ -278,9 +276,10 @@ def _words(listing: Listing) -> list[tuple[str, str]]:
     return found
 
 
-def _refusal(faults: Sequence[Fault], wanted: Mapping[str, str]) -> Refusal | None:
-    lines = [f"{fault.field.replace('_', ' ')}: {fault.reason}" for fault in faults]
-    return Refusal("Correct the filters", lines, {}, wanted) if faults else None
+def _refusal(asked: Asked) -> Refusal | None:
+    if not asked.faults:
+        return None
+    return Refusal("Correct the filters", [said_of(fault) for fault in asked.faults], {}, asked.wanted)
 
 
 def _link(path: str, values: Mapping[str, str | None]) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from postback.models import Conversion
 from reports import queries
 from reports.matching import DiscrepancyState
 from reports.models import Discrepancy
+from web.pages import month_end
 
 SHOWN_MAX = 30
 _OURS = (Discrepancy.conversion_id, Discrepancy.payout_id, Discrepancy.remittance_id)
@@ -43,9 +43,7 @@ def of_item(session: Session, item_id: str, *, is_ours: bool) -> list[Candidate]
         alone = sa.and_(Discrepancy.line_id.is_(None), sa.or_(*(column.is_not(None) for column in _OURS)))
     found = session.scalars(statement.where(alone).order_by(Discrepancy.id).limit(SHOWN_MAX)).all()
     shown = queries.shown_discrepancies(session, found)
-    ids = {row["conversion_id"] for row in shown if row["conversion_id"]}
-    statement_of_names = sa.select(Conversion.id, Conversion.transaction_id).where(Conversion.id.in_(ids))
-    names = {row.id: row.transaction_id for row in session.execute(statement_of_names)}
+    names = month_end.transactions(session, shown)
     return [_candidate(row, names, is_ours=is_ours) for row in shown]
 
 

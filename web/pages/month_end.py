@@ -26,7 +26,7 @@ from reports.period_models import PeriodReopening, PeriodSnapshot
 from reports.period_schemas import AskedSchema, ConfirmedSchema
 from reports.queries import RunQuery
 from reports.schemas import NewRunSchema
-from web.pages import forms, frame
+from web.pages import forms, frame, names
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 
@@ -99,7 +99,7 @@ def month(session: Session, period: str, refusal: Refusal | None = None) -> str:
         checks=sorted(found, key=lambda check: check.is_green),
         comparisons=_comparisons(session, period),
         rows=shown,
-        transactions=_transactions(session, shown),
+        transactions=transactions(session, shown),
         klass=klass,
         classes=[each.value for each in DiscrepancyClass],
         open_count=_count_open(session, period),
@@ -111,7 +111,7 @@ def month(session: Session, period: str, refusal: Refusal | None = None) -> str:
         under_way=_under_way(session, period),
         suggested=_count_suggested(session, period),
         left=_left(session, period),
-        sources=[tuple(row) for row in session.execute(sa.select(Source.id, Source.name).order_by(Source.name))],
+        sources=list(names.of(session, Source).items()),
         may_run=bool(flask.g.actor.roles & RUNS.roles),
         may_close=bool(flask.g.actor.roles & CLOSES.roles),
         me_id=flask.g.actor.id,
@@ -217,21 +217,21 @@ def _asked(period: str) -> sa.Select[PeriodReopening]:
 
 
 def _comparisons(session: Session, period: str) -> list[Comparison]:
-    names = {row.id: row.name for row in session.execute(sa.select(Source.id, Source.name))}
+    called = names.of(session, Source)
     newest: dict[tuple[str, str | None], Reconciliation] = {}
     statement = queries.runs(RunQuery(period=period)).where(Reconciliation.state == "finished")
     for run in session.scalars(statement.order_by(Reconciliation.id.desc()).limit(RUNS_MAX)):
         newest.setdefault((run.leg, run.source_id), run)
-    found = [_comparison(run, names) for run in newest.values()]
+    found = [_comparison(run, called) for run in newest.values()]
     return sorted(found, key=lambda each: (each.run.leg, each.source or ""))
 
 
-def _comparison(run: Reconciliation, names: dict[str, str]) -> Comparison:
+def _comparison(run: Reconciliation, called: dict[str, str]) -> Comparison:
     counts: dict[str, Any] = queries.shown_run(run)
     return Comparison(
         run=run,
         name=LEGS[Leg(run.leg)],
-        source=names.get(run.source_id, run.source_id) if run.source_id else None,
+        source=called.get(run.source_id, run.source_id) if run.source_id else None,
         ours=counts["counts"].get("ours", 0),
         theirs=counts["counts"].get("theirs", 0),
         matched=counts["counts"].get("matched", 0),
@@ -239,7 +239,8 @@ def _comparison(run: Reconciliation, names: dict[str, str]) -> Comparison:
     )
 
 
-def _transactions(session: Session, rows: list[dict[str, Any]]) -> dict[str, str]:
+def transactions(session: Session, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the transaction ids of the conversions that discrepancies are about."""
     ids = {row["conversion_id"] for row in rows if row["conversion_id"]}
     found = session.execute(sa.select(Conversion.id, Conversion.transaction_id).where(Conversion.id.in_(ids)))
     return {row.id: row.transaction_id for row in found}

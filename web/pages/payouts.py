@@ -15,7 +15,7 @@ from payouts.schemas import PayoutQuerySchema, ResubmissionSchema, SeenWithReaso
 from payouts.states import PayoutState
 from reports.exports.report import amount, moment, text
 from reports.exports.tables import Row
-from web.pages import forms, frame, lists
+from web.pages import forms, frame, lists, names
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
@@ -34,7 +34,7 @@ ACTS = {
 
 
 def _cells(session: Session, some: Sequence[Payout]) -> Iterator[Row]:
-    whose = names(session, [row.affiliate_id for row in some])
+    whose = names.of(session, Affiliate, [row.affiliate_id for row in some])
     for row in some:
         yield (
             row.id, row.affiliate_id, whose.get(row.affiliate_id), row.period, ", ".join(row.category_codes),
@@ -79,7 +79,7 @@ def payouts(session: Session) -> tuple[str, int]:
         place=PLACE,
         totals=_totals(session),
         states=[(state.value, state.value.capitalize()) for state in PayoutState],
-        about=lambda rows: {"affiliates": names(session, [row.affiliate_id for row in rows])},
+        about=lambda rows: {"affiliates": names.of(session, Affiliate, [row.affiliate_id for row in rows])},
     )
 
 
@@ -87,6 +87,7 @@ def payouts(session: Session) -> tuple[str, int]:
 def payout(session: Session, payout_id: str, refusal: Refusal | None = None) -> str:
     """Show one payout."""
     shown = queries.payout_detail(session, payout_id)
+    affiliate_id = shown["affiliate_id"]
     batches = session.execute(
         sa.select(Batch.id, Batch.method, Batch.state, BatchItem.state.label("item"), BatchItem.reason)
         .join(BatchItem, BatchItem.batch_id == Batch.id)
@@ -99,7 +100,7 @@ def payout(session: Session, payout_id: str, refusal: Refusal | None = None) -> 
         "payout.html",
         place=PLACE,
         shown=shown,
-        affiliate=names(session, [shown["affiliate_id"]]).get(shown["affiliate_id"], shown["affiliate_id"]),
+        affiliate=names.of(session, Affiliate, [affiliate_id]).get(affiliate_id, affiliate_id),
         parts=_parts(session, shown["accrual_ids"]),
         batches=batches,
         acts=ACTS.get(PayoutState(shown["state"]), ()) if may_act else (),
@@ -126,12 +127,6 @@ def resubmit(session: Session, payout_id: str) -> flask.Response:
     """Ask anew about a rejected one."""
     routes.resubmit_payout(session, payout_id, forms.loaded(ResubmissionSchema))
     return forms.done(flask.url_for(".payout", payout_id=payout_id), "It is asked about anew.")
-
-
-def names(session: Session, ids: list[str]) -> dict[str, str]:
-    """Return the names of affiliates by their ids."""
-    found = session.execute(sa.select(Affiliate.id, Affiliate.name).where(Affiliate.id.in_(set(ids))))
-    return {row.id: row.name for row in found}
 
 
 def _totals(session: Session) -> list[tuple[str, int, list[Money]]]:

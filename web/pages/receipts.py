@@ -17,7 +17,7 @@ from postback.schemas import PastedSchema, ReceiptQuerySchema
 from postback.verification import Refusal as Reason
 from reports.exports.report import count, moment, text
 from reports.exports.tables import Row
-from web.pages import forms, frame, lists
+from web.pages import forms, frame, lists, names
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
 
@@ -45,10 +45,10 @@ def _every(query: queries.ReceiptQuery) -> sa.Select[Receipt]:
 
 
 def _cells(session: Session, some: Sequence[Receipt]) -> Iterator[Row]:
-    names = _sources(session)
+    called = names.of(session, Source)
     for row in some:
         yield (
-            row.id, row.received_at, row.source_id, names.get(row.source_id), row.peer, row.method, row.verdict,
+            row.id, row.received_at, row.source_id, called.get(row.source_id), row.peer, row.method, row.verdict,
             row.reason, row.outcome, row.conversion_id, row.assurance, row.secret_id, row.latency_us,
         )  # fmt: skip
 
@@ -86,7 +86,7 @@ def receipts(session: Session) -> tuple[str, int]:
         LISTING,
         "receipts.html",
         place=PLACE,
-        sources=_sources(session),
+        sources=names.of(session, Source),
         reasons=[(reason.value, said(reason.value)) for reason in Reason],
         said=said,
         may_check=Role.ADMIN in flask.g.actor.roles,
@@ -102,7 +102,7 @@ def receipt(session: Session, receipt_id: str) -> str:
         "receipt.html",
         place=PLACE,
         shown=shown,
-        sources=_sources(session),
+        sources=names.of(session, Source),
         said=said,
     )
 
@@ -139,7 +139,7 @@ def _check(session: Session, found: dict[str, Any] | None, refusal: forms.Refusa
         "receipt_check.html",
         place=PLACE,
         found=found,
-        sources=sorted(_sources(session).items(), key=lambda each: each[1].lower()),
+        sources=sorted(names.of(session, Source).items(), key=lambda each: each[1].lower()),
         asked=flask.request.form,
         refusal=refusal,
         said=said,
@@ -149,7 +149,3 @@ def _check(session: Session, found: dict[str, Any] | None, refusal: forms.Refusa
 def _headers(text: str) -> dict[str, str]:
     pairs = (line.partition(":") for line in text.splitlines() if line.strip())
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _sources(session: Session) -> dict[str, str]:
-    return {row.id: row.name for row in session.execute(sa.select(Source.id, Source.name))}

@@ -22,7 +22,7 @@ from reports.remittance_schemas import (
     RemittanceQuerySchema,
 )
 from reports.remitting import Origin, RemittanceState
-from web.pages import forms, frame, lists, month_end, words
+from web.pages import forms, frame, lists, month_end, names, words
 from web.pages.forms import Refusal, act
 from web.pages.frame import page
 from web.pages.lists import Head, Listing, Way
@@ -37,10 +37,10 @@ def _every(query: RemittanceQuery) -> sa.Select[Remittance]:
 
 
 def _cells(session: Session, some: Sequence[Remittance]) -> Iterator[Row]:
-    names = _sources(session)
+    called = names.of(session, Source)
     for row, each in zip(some, routes.shown(session, some), strict=True):
         yield (
-            row.id, row.source_id, names.get(row.source_id), row.period, row.reference, row.origin, row.due_on,
+            row.id, row.source_id, called.get(row.source_id), row.period, row.reference, row.origin, row.due_on,
             row.amount_minor, lists.minor(each["paid"]), lists.minor(each["left"]), row.currency, row.state,
             row.created_at,
         )  # fmt: skip
@@ -83,7 +83,7 @@ def remittances(session: Session, refusal: Refusal | None = None) -> tuple[str, 
         place=PLACE,
         about=lambda rows: {"rows": routes.shown(session, rows)},
         refusal=refusal,
-        sources=_sources(session),
+        sources=names.of(session, Source),
         states=[(each.value, each.value.replace("_", " ").capitalize()) for each in RemittanceState],
         origins=[(each.value, each.value.capitalize()) for each in Origin],
         is_announcing="money.amount" in flask.request.form or "source_id" in flask.request.form,
@@ -140,7 +140,3 @@ def accept_charge(session: Session, remittance_id: str) -> flask.Response:
     """Accept what lacks as the bank's charge."""
     routes.accept_charge(session, remittance_id, forms.loaded(AcceptedSchema))
     return forms.done(flask.url_for(".remittance", remittance_id=remittance_id), "The charge is posted.")
-
-
-def _sources(session: Session) -> dict[str, str]:
-    return {row.id: row.name for row in session.execute(sa.select(Source.id, Source.name).order_by(Source.name))}

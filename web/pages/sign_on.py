@@ -14,14 +14,14 @@ from core.errors import NotFound
 from core.http.doors import OPEN
 from core.runtime import Runtime, SignOnProvider, installed
 from web import session as sessions
-from web.pages import frame
+from web.pages import frame, sealing
 from web.pages.frame import page
 from web.pages.session import led_on
 
 log = logging.getLogger(__name__)
 
 blueprint = flask.Blueprint("sign_on_pages", __name__)
-COOKIE = "sign-on"
+COOKIE = _PURPOSE = "sign-on"
 GOOD_FOR = timedelta(minutes=10)
 PATH = "/sign-in/oidc"
 # Codes and states are some dozens of characters; what is longer is somebody's play.
@@ -90,16 +90,12 @@ def _sealed(runtime: Runtime, begun: Begun, next_path: str) -> str:
     until = int((runtime.clock() + GOOD_FOR).timestamp())
     kept = {"state": begun.state, "nonce": begun.nonce, "verifier": begun.verifier, "next": next_path, "until": until}
     text = urlsafe_b64encode(json.dumps(kept).encode()).decode()
-    return f"{_seal(runtime, text)}.{text}"
+    return f"{sealing.seal(_PURPOSE, text)}.{text}"
 
 
 def _opened(runtime: Runtime, cookie: str) -> dict[str, str] | None:
-    seal, _, text = cookie.partition(".")
-    if not text or not hmac.compare_digest(seal.encode(), _seal(runtime, text).encode()):
+    mark, _, text = cookie.partition(".")
+    if not text or not sealing.is_ours(_PURPOSE, text, mark):
         return None
     kept: dict[str, str] = json.loads(urlsafe_b64decode(text))
     return kept if int(kept["until"]) >= runtime.clock().timestamp() else None
-
-
-def _seal(runtime: Runtime, text: str) -> str:
-    return hmac.new(runtime.secret_key, b"sign-on\0" + text.encode(), "sha256").hexdigest()

@@ -1,13 +1,13 @@
 """What an act has done, said once on the page after it: words of ours, sealed, in a cookie of a minute."""
 
-import hmac
 from urllib.parse import quote, unquote
 
 import flask
 
-from core.runtime import installed
+from web.pages import sealing
 
 COOKIE = "said"
+_PURPOSE = "said"
 _LENGTH_MAX = 300
 _KEPT_S = 60
 
@@ -18,15 +18,20 @@ def put(response: flask.Response, said: str) -> flask.Response:
         text = quote(said[:_LENGTH_MAX])
         secure = flask.request.is_secure
         response.set_cookie(
-            COOKIE, f"{_seal(text)}.{text}", max_age=_KEPT_S, httponly=True, samesite="Lax", secure=secure
+            COOKIE,
+            f"{sealing.seal(_PURPOSE, text)}.{text}",
+            max_age=_KEPT_S,
+            httponly=True,
+            samesite="Lax",
+            secure=secure,
         )
     return response
 
 
 def taken() -> str | None:
     """Return what the act before has to say. The seal keeps other sites from putting their own words here."""
-    seal, _, text = flask.request.cookies.get(COOKIE, "").partition(".")
-    if not text or not hmac.compare_digest(seal.encode(), _seal(text).encode()):
+    mark, _, text = flask.request.cookies.get(COOKIE, "").partition(".")
+    if not text or not sealing.is_ours(_PURPOSE, text, mark):
         return None
     flask.g.is_said = True
     return unquote(text)
@@ -36,7 +41,3 @@ def forget(response: flask.Response) -> None:
     """Have the browser forget what was shown."""
     if flask.g.get("is_said"):
         response.delete_cookie(COOKIE)
-
-
-def _seal(text: str) -> str:
-    return hmac.new(installed().secret_key, b"said\0" + text.encode(), "sha256").hexdigest()[:32]
