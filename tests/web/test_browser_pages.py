@@ -27,6 +27,7 @@ INSIDE = (
 )  # fmt: skip
 
 
+@pytest.mark.timeout(300)  # some fifty pages, a second each where nothing else runs
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the pages are the same on either database
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_wrong_on_any_page(  # noqa: PLR0917 - what pytest hands over
